@@ -1,0 +1,1 @@
+"""Data sets, one per file, each with one function `load`."""

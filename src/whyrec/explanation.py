@@ -1,0 +1,176 @@
+"""Explanations: the numbers of an attribution with the names of what they stand for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyrec import kinds
+from whyrec.attribution import Attribution, Ledger
+from whyrec.errors import UnknownId
+from whyrec.explainers.lrp import LRP
+from whyrec.interactions import Id
+from whyrec.question import Question, ask
+from whyrec.recommend import Recommendations
+from whyrec.recommender import Recommender, Request, UnitKind
+from whyrec.tables import write_parquet
+
+Explainer = Callable[[Question], Attribution]
+
+BLOCK_USERS = 128
+"""Users explained together: enough to fill matrix products, few enough to fit into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One named unit and what it brought to a score."""
+
+    part: str
+    unit: Id
+    title: str
+    kind: UnitKind
+    relevance: float  # in units of the target, for a logit: logits
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Why these items stand in these lists, according to one method."""
+
+    recommendations: Recommendations
+    attribution: Attribution
+    method: str
+    settings: dict[str, Any]
+    target: str
+    kinds: dict[str, UnitKind]
+    seconds: float
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of every place of every list."""
+        return self.attribution.ledger
+
+    def contributions(self, row: int, place: int) -> list[Contribution]:
+        """All units of the asked parts for one place of one list, the largest contribution first."""
+        found = [
+            Contribution(part, *self._name(part, row, unit), self.kinds[part], float(relevance[row, place].flatten()[unit]))
+            for part, relevance in self.attribution.relevance.items()
+            for unit in self.attribution.present[part][row, place].flatten().nonzero()[:, 0].tolist()
+        ]
+        return sorted(found, key=lambda one: -one.relevance)
+
+    def at(self, user: Id, item: Id) -> tuple[int, int]:
+        """Which list, and which place in it; raises `UnknownId` where the item is not in the user's list."""
+        lists = self.recommendations
+        for row in range(len(lists)):
+            if str(lists.user(row)) == str(user):
+                for place, line in enumerate(lists.lines(row)):
+                    if str(line.item) == str(item):
+                        return row, place
+        raise UnknownId(f"item {item!r} is not in the explained list of user {user!r}; recommend with a larger k")
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row per user, item and unit: user, rank, item, title, part, unit, unit title, relevance."""
+        lists, rows = self.recommendations, []
+        for row in range(len(lists)):
+            for place, line in enumerate(lists.lines(row)):
+                head = (str(line.user), line.rank, str(line.item), line.title)
+                rows += [(*head, one.part, str(one.unit), one.title, one.relevance) for one in self.contributions(row, place)]
+        names = ("user", "rank", "item", "title", "part", "unit", "unit_title", "relevance")
+        kinds_of = (object, np.int64, object, object, object, object, object, np.float64)
+        columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+        return {name: np.array(list(column), dtype=kind) for name, kind, column in zip(names, kinds_of, columns, strict=True)}
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write `columns` with the method's name beside each row."""
+        columns = self.columns()
+        write_parquet({**columns, "method": np.full(len(columns["user"]), self.method, dtype=object)}, Path(path))
+
+    def _name(self, part: str, row: int, unit: int) -> tuple[Id, str]:
+        lists = self.recommendations
+        if self.kinds[part] == "past item":
+            item = int(lists.history[row, unit])
+            return lists.items.id(item), lists.items.title(item)
+        return unit, f"{part} {self.kinds[part]} {unit}"
+
+    def __str__(self) -> str:
+        lines = []
+        for row in range(min(3, len(self.recommendations))):
+            for place, line in enumerate(self.recommendations.lines(row)[:3]):
+                best = ", ".join(f"{one.title} {one.relevance:+.2f}" for one in self.contributions(row, place)[:3])
+                lines.append(f"{line.user}: {line.title} ({self.ledger.target[row, place]:.2f}) because of {best}")
+        return "\n".join(lines)
+
+
+def explain(
+    model: Recommender,
+    recommendations: Recommendations,
+    explainer: Explainer | None = None,
+    *,
+    parts: tuple[str, ...] | None = None,
+    seed: int = 0,
+    dtype: torch.dtype | None = None,
+) -> Explanations:
+    """Split every score of every list over the model's named inputs.
+
+    `parts` names the inputs to split over; by default those whose units a person can name and remove. All others are
+    constants: what they add is booked as bias. `dtype=torch.float64` explains in double precision.
+
+    >>> import whyrec as wr
+    >>> model = wr.fit(wr.EASE(), wr.leave_last_out(wr.planted(users=60, items=60)))
+    >>> why = wr.explain(model, wr.recommend(model, users=["u0001"], k=1))
+    >>> bool(why.ledger.gap.abs().max() < 1e-6)
+    True
+    """
+    explainer = explainer or LRP()
+    request = recommendations.request(model.device)
+    started = time.perf_counter()
+    pieces, asked = [], parts
+    for block in torch.arange(len(recommendations)).split(BLOCK_USERS):
+        question = ask(model, part_of(request, block.to(model.device)), parts=parts, seed=seed, dtype=dtype)
+        asked = question.parts
+        pieces.append(explainer(question))
+    return Explanations(
+        recommendations,
+        _joined(pieces),
+        method_name(explainer),
+        asdict(explainer) if is_dataclass(explainer) and not isinstance(explainer, type) else {},
+        "logit",
+        {part: model.unit_kinds[part] for part in asked or ()},
+        time.perf_counter() - started,
+    )
+
+
+def method_name(explainer: Explainer) -> str:
+    """What a method is called in tables: the name it is chosen by."""
+    return kinds.name_of(explainer)
+
+
+def part_of(request: Request, rows: Tensor) -> Request:
+    """The same request for some of its users."""
+    items = request.items if request.items.shape[0] == 1 else request.items[rows]
+    hidden = None if request.hidden is None else request.hidden[rows]
+    return Request(request.users[rows], items, request.history[rows], hidden, request.compact)
+
+
+def _joined(pieces: list[Attribution]) -> Attribution:
+    names = pieces[0].relevance
+    ledgers = [piece.ledger for piece in pieces]
+    return Attribution(
+        {name: torch.cat([piece.relevance[name].cpu() for piece in pieces]) for name in names},
+        {name: torch.cat([piece.present[name].cpu() for piece in pieces]) for name in names},
+        Ledger(
+            torch.cat([ledger.target.cpu() for ledger in ledgers]),
+            torch.cat([ledger.inputs.cpu() for ledger in ledgers]),
+            torch.cat([ledger.bias.cpu() for ledger in ledgers]),
+            torch.cat([ledger.stabilizer.cpu() for ledger in ledgers]),
+            torch.cat([ledger.reference.cpu() for ledger in ledgers]),
+        ),
+        pieces[0].complete,
+    )

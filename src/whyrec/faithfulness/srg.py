@@ -1,0 +1,34 @@
+"""SRG: the area between taking the least relevant units away first and taking the most relevant away first.
+
+    SRG = AUC(least first) - AUC(most first),   areas over the share removed, 0 to 1      higher is better
+
+Bluecher et al. 2024, Decoupling pixel flipping and occlusion strategy. A random order has expectation exactly 0, and
+the reversed order the same value with the other sign, whatever removal means.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyrec.coalitions import Players
+
+JUDGES = "order"
+STEPS = 20
+
+
+def srg(players: Players, ranks: Tensor, k: int = STEPS) -> Tensor:
+    """Area for each order with `k` steps of removal: ranks (orders, users, items, players) -> (orders, users, items)."""
+    most, least = removal_curves(players, ranks, k)
+    return torch.trapezoid(least - most, dx=1 / k, dim=0)
+
+
+def removal_curves(players: Players, ranks: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """The target after 0, 1/steps, ... of all units went, most and least relevant first: (steps + 1, orders, users, items)."""
+    count = players.present.sum(-1, keepdim=True)
+    most, least = [], []
+    for step in range(steps + 1):
+        gone = torch.round(count * step / steps)
+        most.append(players.worth(players.present & (ranks >= gone)))
+        least.append(players.worth(players.present & (ranks < count - gone)))
+    return torch.stack(most), torch.stack(least)

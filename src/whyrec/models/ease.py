@@ -1,0 +1,88 @@
+"""EASE: each item's score is a weighted sum of the user's past items, the weights solved in one step.
+
+    B = I - P / diag(P),  P = (X'X + regularisation I)^(-1),  score = x B
+
+Steck 2019, Embarrassingly shallow autoencoders for sparse data. One matrix inverse; among the best on small catalogues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from whyrec.interactions import Interactions
+from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind
+from whyrec.settings import settings
+
+
+class EASE(Recommender):
+    """A linear item-to-item model. Its explanation is exact: past item j brings B[j, item]."""
+
+    @settings
+    class Settings:
+        """How EASE is solved."""
+
+        regularisation: float = Field(default=300.0, gt=0)
+        """Added to the diagonal of X'X: larger trusts rare co-occurrences less."""
+
+    settings: Settings
+    weights: Tensor  # (past item, item)
+
+    def make(self, user_count: int, item_count: int) -> None:
+        self.register_buffer("weights", torch.zeros(item_count, item_count))
+
+    def solve(self, train: Interactions) -> None:
+        gram = _co_occurrence(train)
+        gram.diagonal().add_(self.settings.regularisation)
+        inverse = torch.linalg.inv(gram)
+        weights = -inverse / inverse.diagonal()
+        self.weights.copy_(weights.fill_diagonal_(0.0))
+
+    @property
+    def unit_kinds(self) -> Mapping[str, UnitKind]:
+        return {"history": "past item"}
+
+    @property
+    def history_limit(self) -> int:
+        return len(self.items)
+
+    @property
+    def max_trained_drop(self) -> float:
+        return 1.0  # the model is linear: no history is out of its distribution
+
+    def embed(self, request: Request) -> Inputs:
+        there = request.history >= 0  # (users, length)
+        rows = request.history.clamp(min=0)
+        if request.compact and request.items.shape[0] == 1:
+            summed = _one_hot_sums(rows, there, len(self.items)) @ self.weights[:, request.items[0]]
+            return {"history": Part.of(summed[:, :, None, None])}
+        items = request.items.expand(len(rows), -1)
+        brought = self.weights[rows[:, None, :], items[:, :, None]] * there[:, None, :]  # (users, items, length)
+        if request.compact:
+            return {"history": Part.of(brought.sum(2)[:, :, None, None])}
+        return {"history": Part.of(brought.unsqueeze(-1), present=there[:, None, :].expand(brought.shape), summed=True)}
+
+    def score(self, inputs: Inputs) -> Tensor:
+        return inputs["history"].values.sum((-2, -1))
+
+
+def _one_hot_sums(rows: Tensor, there: Tensor, item_count: int) -> Tensor:
+    """Histories as rows of X, (users, item_count)."""
+    x = torch.zeros(len(rows), item_count, device=rows.device)
+    return x.scatter_add_(1, rows, there.to(x.dtype))
+
+
+def _co_occurrence(train: Interactions) -> Tensor:
+    """X'X in float64, (item_count, item_count), one block of users at a time; an event counts once a user."""
+    gram = torch.zeros(train.item_count, train.item_count, dtype=torch.float64)
+    block = max(1, 50_000_000 // max(train.item_count, 1))
+    for start in range(0, train.user_count, block):
+        inside = (train.users >= start) & (train.users < start + block)
+        x = torch.zeros(min(block, train.user_count - start), train.item_count)
+        x[torch.from_numpy(train.users[inside] - start), torch.from_numpy(np.asarray(train.items[inside]))] = 1.0
+        gram += (x.T @ x).double()
+    return gram

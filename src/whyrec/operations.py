@@ -1,0 +1,119 @@
+"""Which family each PyTorch operation belongs to. A plan has one rule for a family; an operation outside has none.
+
+Operations are told apart by function object: `h *= y`, `h.mul_(y)` and `torch.mul(h, y)` are three objects of one family,
+and a name such as `__get__` stands for many. Every object here is one that `torch.overrides` offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+Function = Callable[..., Any]
+
+
+class Family(Enum):
+    """What an operation does to relevance."""
+
+    METADATA = "asks about a tensor, not for its numbers"
+    CONSTANT = "its result does not carry relevance: comparisons, positions, detached values"
+    READS = "reads numbers into Python, or writes them where no rule can follow"
+    PASSES = "the plain gradient already shares relevance rightly"
+    SUMS = "adds up; constants that are added take their share"
+    PRODUCTS = "multiplies live values with one another"
+    QUOTIENTS = "divides by a live value"
+    WEIGHTS = "a linear map with weights: dense layers and convolutions"
+
+
+def _methods(names: str) -> list[Function]:
+    """Methods of tensors; what this version of PyTorch lacks cannot be called, so it needs no family."""
+    return [getattr(Tensor, name) for name in names.split() if hasattr(Tensor, name)]
+
+
+def _functions(names: str) -> list[Function]:
+    return [getattr(torch, name) for name in names.split() if hasattr(torch, name)]
+
+
+def _getters(names: str) -> list[Function]:
+    return [getattr(Tensor, name).__get__ for name in names.split() if hasattr(Tensor, name)]
+
+
+_MEMBERS: dict[Family, list[Function]] = {
+    Family.METADATA: [
+        *_getters("shape dtype device ndim requires_grad is_leaf grad_fn layout names itemsize nbytes is_sparse"),
+        *_getters("is_cuda is_mps is_quantized is_meta is_mkldnn grad"),
+        *_methods("size dim numel nelement ndimension stride is_contiguous is_floating_point is_complex element_size"),
+        *_methods("get_device storage_offset __len__ __repr__ __format__ __hash__ type is_signed"),
+        *_functions("numel is_floating_point is_complex result_type"),
+    ],
+    Family.CONSTANT: [
+        *_methods("detach gt ge lt le eq ne __gt__ __ge__ __lt__ __le__ __eq__ __ne__ argmax argmin argsort sign bool int"),
+        *_methods("long new_zeros new_ones new_empty new_full isfinite isnan isinf any all"),
+        *_functions("gt ge lt le eq ne argmax argmin argsort sign zeros_like ones_like empty_like full_like"),
+        *_functions("isfinite isnan isinf rand_like randn_like any all"),
+        *_getters("data"),
+    ],
+    Family.READS: [
+        *_methods("item tolist numpy __bool__ __float__ __int__ __index__ __contains__ __setitem__ __array__ backward"),
+        *_methods("index_put_ copy_ masked_fill_ scatter_ fill_ zero_"),
+    ],
+    Family.PASSES: [
+        *_methods("reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"),
+        *_methods("swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"),
+        *_methods("cpu cuda sum mean __getitem__ select narrow split chunk unbind index_select gather take_along_dim"),
+        *_methods("diagonal roll flip neg __neg__ abs relu relu_ triu tril cumsum amax amin"),
+        *_methods("type_as requires_grad_ unfold tensor_split split_with_sizes positive"),
+        *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
+        *_functions("repeat_interleave clone sum mean select narrow split chunk unbind index_select gather take_along_dim"),
+        *_functions("diagonal roll flip neg abs relu relu_ triu tril cumsum amax amin broadcast_to tensor_split"),
+        *_functions("positive atleast_1d atleast_2d atleast_3d"),
+        *_getters("T mT"),
+        F.relu,
+        F.relu_,
+        F.leaky_relu,
+        F.leaky_relu_,
+        F.dropout,  # only outside of training, which explainers insist on
+        F.embedding,  # with live rows: a gather
+        F.avg_pool1d,
+        F.avg_pool2d,
+        F.avg_pool3d,
+        F.adaptive_avg_pool1d,
+        F.adaptive_avg_pool2d,
+        F.adaptive_avg_pool3d,
+        F.pad,
+    ],
+    Family.SUMS: [
+        *_methods("add __add__ __radd__ add_ __iadd__ sub __sub__ __rsub__ sub_ __isub__ subtract subtract_ where masked_fill"),
+        *_functions("add sub subtract rsub cat concat concatenate stack hstack vstack where masked_fill"),
+    ],
+    Family.PRODUCTS: [
+        *_methods("mul __mul__ __rmul__ mul_ __imul__ multiply multiply_ matmul __matmul__ __rmatmul__ bmm mm mv dot"),
+        *_functions("mul multiply matmul bmm mm mv dot inner outer einsum tensordot"),
+        F.bilinear,
+    ],
+    Family.QUOTIENTS: [
+        *_methods("div __truediv__ __rtruediv__ div_ __itruediv__ divide divide_ true_divide true_divide_"),
+        *_functions("div divide true_divide"),
+    ],
+    Family.WEIGHTS: [
+        F.linear,
+        *_functions("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"),
+    ],
+}
+
+FAMILY: dict[Function, Family] = {
+    function: family for family, functions in _MEMBERS.items() for function in functions
+}
+
+IN_PLACE: frozenset[Function] = frozenset(
+    function
+    for function in FAMILY
+    if (name := getattr(function, "__name__", "")).endswith("_")
+    and (not name.endswith("__") or name in {"__iadd__", "__isub__", "__imul__", "__itruediv__"})
+)
+"""Operations that change their first operand."""

@@ -1,0 +1,170 @@
+"""Lists of items for known users, or for somebody new who names a few past items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyrec.errors import InvalidSetting, NotApplicable, NotFitted
+from whyrec.dataset import Catalog
+from whyrec.interactions import Id, Rows
+from whyrec.ranking import best_items, catalogue_scores
+from whyrec.recommender import Recommender, Request, scores_of
+
+NEW_USER = "new user"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """One line of somebody's list."""
+
+    user: Id
+    rank: int
+    item: Id
+    title: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """Ranked lists, one row a user. Printing it shows titles."""
+
+    users: Catalog
+    items: Catalog
+    user_rows: Tensor  # (users,) -1 for somebody new
+    item_rows: Tensor  # (users, k) best first; -1 where nothing was left to recommend
+    scores: Tensor  # (users, k) -inf where nothing was left
+    history: Tensor  # (users, length) what each list was made from, as item rows, -1 where empty
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def present(self) -> Tensor:
+        """Which places of the lists hold an item, (users, k) bool."""
+        return self.item_rows >= 0
+
+    def user(self, row: int) -> Id:
+        """What to call the owner of list `row`."""
+        known = int(self.user_rows[row])
+        return NEW_USER if known < 0 else self.users.id(known)
+
+    def lines(self, row: int) -> list[Recommended]:
+        """List `row`, best first."""
+        pairs = zip(self.item_rows[row].tolist(), self.scores[row].tolist(), strict=True)
+        return [
+            Recommended(self.user(row), rank, self.items.id(item), self.items.title(item), score)
+            for rank, (item, score) in enumerate(pairs, start=1)
+            if item >= 0
+        ]
+
+    def best(self, k: int) -> Recommendations:
+        """The first `k` places of every list."""
+        return Recommendations(
+            self.users, self.items, self.user_rows, self.item_rows[:, :k], self.scores[:, :k], self.history
+        )
+
+    def request(self, device: torch.device | None = None) -> Request:
+        """What to ask a model to score these lists again, every unit apart."""
+        device = device or self.item_rows.device
+        return Request(self.user_rows.to(device), self.item_rows.clamp(min=0).to(device), self.history.to(device))
+
+    def __str__(self) -> str:
+        shown = [f"{self.user(row)}\n" + _table(self.lines(row)) for row in range(min(len(self), 5))]
+        return "\n".join(shown) + (f"\n... and {len(self) - 5:,} more users" if len(self) > 5 else "")
+
+
+def recommend(
+    model: Recommender,
+    users: Sequence[Id] | None = None,
+    *,
+    history: Sequence[Id] | None = None,
+    k: int = 10,
+    exclude_seen: bool = True,
+) -> Recommendations:
+    """The `k` best items for each of `users` (everybody where None), or for somebody new with this `history`.
+
+    Items already seen are left out unless `exclude_seen` is False. A list is shorter than `k` only where fewer items
+    are left.
+
+    >>> import whyrec as wr
+    >>> model = wr.fit(wr.EASE(), wr.leave_last_out(wr.planted(users=60, items=60)))
+    >>> len(wr.recommend(model, history=model.items.vocabulary.ids([3, 5]), k=3).lines(0))
+    3
+    """
+    model.require_built()
+    if k < 1:
+        raise InvalidSetting(f"k={k}: a list has at least one place")
+    if history is not None:
+        if users is not None:
+            raise InvalidSetting("recommend() takes users or a history, not both")
+        return _for_somebody_new(model, history, k, exclude_seen)
+    rows = np.arange(len(model.users)) if users is None else model.users.vocabulary.rows(users)
+    if model.known is None:
+        raise NotFitted("this model was saved without its data, so it knows no user's past; pass history=[...]")
+    return _for_known(model, rows, k, exclude_seen)
+
+
+def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id] | None = None) -> Recommendations:
+    """A list of one wanted item, to explain it whether or not it would have been recommended.
+
+    Where the user has already seen the item, it is taken out of the history first: an item does not explain itself.
+    """
+    if history is None and user is None:
+        raise InvalidSetting("an explanation needs a user or a history")
+    seen = _rows_of_past(model, history) if history is not None else _past_of(model, user)
+    wanted = torch.from_numpy(model.items.vocabulary.rows([item])).to(model.device)
+    seen = seen[seen != wanted][None]
+    known = -1 if history is not None or user is None else int(model.users.vocabulary.rows([user])[0])
+    rows = torch.tensor([known], device=model.device)
+    with torch.no_grad():
+        score = scores_of(model, Request(rows, wanted[None], seen))
+    return Recommendations(model.users, model.items, rows.cpu(), wanted[None].cpu(), score.cpu(), seen.cpu())
+
+
+def _for_known(model: Recommender, rows: Rows, k: int, exclude_seen: bool) -> Recommendations:
+    assert model.known is not None
+    items, scores = [], []
+    for block, found in catalogue_scores(model, rows, model.known):
+        seen = model.known.histories(block, model.known.item_count) if exclude_seen else np.empty((len(block), 0), int)
+        best, value = best_items(found, torch.from_numpy(seen).to(found.device), k)
+        items.append(best.cpu())
+        scores.append(value.cpu())
+    users = torch.from_numpy(rows)
+    return Recommendations(model.users, model.items, users, torch.cat(items), torch.cat(scores), model.seen_by(users))
+
+
+@torch.no_grad()
+def _for_somebody_new(model: Recommender, history: Sequence[Id], k: int, exclude_seen: bool) -> Recommendations:
+    seen = _rows_of_past(model, history)[None]
+    rows = torch.tensor([-1], device=model.device)
+    everything = torch.arange(len(model.items), device=model.device)[None]
+    found = scores_of(model, Request(rows, everything, seen[:, -max(model.history_limit, 1) :], compact=True))
+    items, scores = best_items(found, seen if exclude_seen else seen[:, :0], k)
+    return Recommendations(model.users, model.items, rows.cpu(), items.cpu(), scores.cpu(), seen.cpu())
+
+
+def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:
+    if "user" in model.unit_kinds:
+        raise NotApplicable(
+            f"this {type(model).__name__} knows users by id only, so it has nothing to say to somebody new; "
+            "train it with user='history'"
+        )
+    return torch.from_numpy(model.items.vocabulary.rows(list(history))).to(model.device)
+
+
+def _past_of(model: Recommender, user: Id | None) -> Tensor:
+    if model.known is None:
+        raise NotFitted("this model was saved without its data, so it knows no user's past; pass a history")
+    row = torch.from_numpy(model.users.vocabulary.rows([user if user is not None else ""])).to(model.device)
+    seen = model.seen_by(row)[0]
+    return seen[seen >= 0]
+
+
+def _table(lines: list[Recommended]) -> str:
+    width = max((len(line.title) for line in lines), default=0)
+    return "\n".join(f"{line.rank:>4}  {line.title:<{width}}  {line.score:8.3f}" for line in lines)

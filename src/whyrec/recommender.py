@@ -1,0 +1,220 @@
+"""The one interface: a recommender embeds what it is asked into named parts, and scores from those parts alone.
+
+Training, ranking, explaining and verifying all go through `embed` and `score`, so a model that has these two methods
+has every explainer and every check. Shapes are written with words: `users` and `items` are the two axes of a scored
+list, `unit` is what a person can name (a past item, a column, a word, a factor), `channel` is machinery, always last.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+
+from whyrec import settings as records
+from whyrec.dataset import Catalog
+from whyrec.errors import NotFitted
+from whyrec.interactions import Interactions
+
+UnitKind = Literal["past item", "column", "word", "patch", "factor", "expert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training interactions came to."""
+
+    number: int
+    loss: float  # nats per pair
+    validation: float | None  # NDCG@10 in the whole catalogue
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked: score these items for these users, who have seen this."""
+
+    users: Tensor  # (users,) rows; -1 for somebody the model has never met
+    items: Tensor  # (users | 1, items) rows
+    history: Tensor  # (users, length) item rows, -1 where empty
+    hidden: Tensor | None = None  # (users, length) bool: still counted, but out of sight (history dropout)
+    compact: bool = False
+    """Embed each distinct item once, and units that `score` only sums as one already-summed unit. Same scores, less
+    memory; for training and ranking. Explanations need the units apart."""
+
+    def item_rows(self) -> tuple[Tensor, Tensor | None]:
+        """Items to embed, (users | 1, items), and the index that spreads them: None where they stand as asked."""
+        if not self.compact or self.items.shape[0] == 1:
+            return self.items, None
+        distinct, index = torch.unique(self.items, return_inverse=True)
+        return distinct[None], index
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named input of a scored list."""
+
+    values: Tensor  # (users | 1, items | 1, *unit, channel); (1, distinct, *unit, channel) where index is set
+    present: Tensor  # the same without channel, bool: False is padding, never attributed, never removed
+    baseline: Tensor  # broadcasts to values: what stands in for a removed unit
+    index: Tensor | None = None  # (users, items) rows into distinct; in training and ranking only
+    summed: bool = False
+    """Whether `score` only ever sums the units (one unit axis): lets coalitions be a matrix product."""
+
+    @classmethod
+    def of(
+        cls, values: Tensor, *, present: Tensor | None = None, index: Tensor | None = None, summed: bool = False
+    ) -> Part:
+        """A part whose units are all there unless `present` says otherwise, and whose baseline is zero."""
+        if present is None:
+            present = torch.ones(values.shape[:-1], dtype=torch.bool, device=values.device)
+        return cls(values, present, values.new_zeros(()), index, summed)
+
+
+Inputs = Mapping[str, Part]
+
+
+def keep_only(inputs: Inputs, keep: Mapping[str, Tensor]) -> Inputs:
+    """The inputs with every unit outside `keep` removed: put at its baseline and marked as not there.
+
+    `keep` holds bools that broadcast to each part's `present`; parts it does not name stay whole. A normaliser that
+    must not move, such as 1/n of a pooled history, is folded into the values by `embed`, so it stays.
+    """
+    return {name: _thin(part, keep[name]) if name in keep else part for name, part in inputs.items()}
+
+
+def _thin(part: Part, keep: Tensor) -> Part:
+    values = torch.where(keep.unsqueeze(-1), part.values, part.baseline)
+    return replace(part, values=values, present=part.present & keep)
+
+
+def vector(part: Part) -> Tensor:
+    """All units of a part as one vector of channels: (users | 1, items | 1, unit * channel)."""
+    return part.values.flatten(start_dim=2)
+
+
+def spread(x: Tensor, index: Tensor | None) -> Tensor:
+    """Distinct items' rows where the list wants them: (1, distinct, channel) -> (users, items, channel)."""
+    return x if index is None else F.embedding(index, x[0])
+
+
+class Recommender(nn.Module, ABC):
+    """A model that scores items for users. Subclasses hold a `Settings` record and write `make`, `embed` and `score`.
+
+    Constructing one keeps its settings only: `fit` (or `build`) gives it users, items and weights.
+    """
+
+    Settings: ClassVar[type]
+
+    users: Catalog
+    items: Catalog
+    known: Interactions | None
+    """What is known of each user when it recommends: histories come from here, and seen items are left out."""
+
+    log: tuple[Epoch, ...]
+    """One record per training epoch; empty for closed forms."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.settings = records.make(self.Settings, settings, owner=type(self).__name__)
+        self.known = None
+        self.log = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "Settings" in vars(cls):  # so that help() and notebooks show what can be set
+            cls.__signature__ = inspect.signature(cls.Settings)  # type: ignore[attr-defined]
+
+    def build(self, users: Catalog, items: Catalog, *, seed: int = 0) -> Self:
+        """Give the model its users and items, and weights drawn from `seed`. Global random state is left as found."""
+        self.users, self.items = users, items
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.make(len(users), len(items))
+        return self.eval()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the model has users, items and weights."""
+        return hasattr(self, "items")
+
+    def require_built(self) -> Self:
+        """The model itself; raises `NotFitted` where it has no weights yet."""
+        if not self.is_built:
+            raise NotFitted(f"this {type(self).__name__} has no weights yet: call whyrec.fit(model, split) first")
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((tensor.device for tensor in self.state_dict().values()), torch.device("cpu"))
+
+    @abstractmethod
+    def make(self, user_count: int, item_count: int) -> None:
+        """Create weights and buffers."""
+
+    @abstractmethod
+    def embed(self, request: Request) -> Inputs:
+        """Named inputs of the asked list; the only place that sees ids."""
+
+    @abstractmethod
+    def score(self, inputs: Inputs) -> Tensor:
+        """Scores, (users, items): logits or ratings. Pure: no sampling, no state, nothing but `inputs` and weights."""
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """PyTorch's name for `score`."""
+        return self.score(inputs)
+
+    @property
+    def unit_kinds(self) -> Mapping[str, UnitKind]:
+        """What the units of each part are; parts not named here are never explained."""
+        return {}
+
+    @property
+    def history_limit(self) -> int:
+        """How many past items the model looks at, the most recent first to stay; 0 where it looks at none."""
+        return 0
+
+    @property
+    def max_trained_drop(self) -> float:
+        """The largest share of a user's history that was hidden in training: removal beyond it is unfamiliar."""
+        return 0.0
+
+    @property
+    def floats_per_pair(self) -> int:
+        """How many numbers `score` holds at its widest for one user and one item; sizes the blocks of ranking."""
+        return 1
+
+    def seen_by(self, users: Tensor, known: Interactions | None = None) -> Tensor:
+        """The histories of `users` (rows) as this model wants them, (users, length), -1 where empty."""
+        known = self.known if known is None else known
+        if known is None or self.history_limit == 0:
+            return users.new_full((len(users), 0), -1)
+        rows = known.histories(users.cpu().numpy(), self.history_limit)
+        return torch.from_numpy(rows).to(users.device)
+
+
+@runtime_checkable
+class Solved(Protocol):
+    """A model with a closed form: it is solved, not trained."""
+
+    def solve(self, train: Interactions) -> None:
+        """Set the weights from the training events."""
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """A model that can score many items faster than `score(embed(request))`, to the same numbers."""
+
+    def rank_scores(self, request: Request) -> Tensor:
+        """Scores, (users, items)."""
+
+
+def scores_of(model: Recommender, request: Request) -> Tensor:
+    """Scores by the model's fastest way, (users, items)."""
+    return model.rank_scores(request) if isinstance(model, Ranker) else model.score(model.embed(request))

@@ -1,0 +1,34 @@
+"""Denominator rule: what a live value is divided by scales relevance but takes none of it.
+
+    f = a / b:  R_a = R,  R_b = 0
+
+Achtibat et al. 2024, AttnLRP, proposition 3.4, for the denominators of normalisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from whyrec.errors import NoRule
+from whyrec.relevance import Call, Slope
+
+
+@dataclass(frozen=True)
+class Denominator:
+    """For quotients; the numerator must be live."""
+
+    def __call__(self, call: Call) -> Slope:
+        places, operands = call.live_places(), call.operands()
+        numerator = 0 if call.function not in (torch.Tensor.__rtruediv__,) else 1
+        if numerator not in places or not isinstance(operands[numerator], Tensor):
+            raise NoRule("a constant is divided by an explained value, which no rule shares; explain a score without it")
+        if len(places) == 1:
+            return Slope(call.output)
+        return Slope(call.again(lambda at, operand: operand if at == numerator else operand.detach()))
+
+    def slowly(self, a: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
+        """The definition."""
+        return relevance, torch.zeros_like(relevance)
