@@ -15,8 +15,8 @@ class Ledger:
 
     For LRP `bias` is what biases, added constants and unasked parts that are added took, `stabilizer` what the
     stabiliser of a rule swallowed; both are measured, so the gap is a test and not a remainder. For methods that start
-    from a reference, such as Shapley values, `reference` is the target with every asked unit removed. The gap is printed,
-    never spread over the inputs.
+    from a reference, such as Shapley values, `reference` is the target with every asked unit removed. The gap is
+    printed, never spread over the inputs.
     """
 
     target: Tensor
@@ -48,7 +48,7 @@ class Attribution:
     present: Mapping[str, Tensor]  # part -> (users, items, *unit) bool
     ledger: Ledger
     complete: bool
-    """Whether the method promises that the ledger closes. Where it does not, the gap is shown and nothing is claimed."""
+    """Whether the method promises that the ledger closes; where it does not, the gap is shown and nothing claimed."""
 
 
 def account(
@@ -63,7 +63,9 @@ def account(
     target = target.detach().double()
     nothing = torch.zeros_like(target)
     inputs = sum((_sum_units(part.double()) for part in relevance.values()), nothing)
-    given = [nothing if amount is None else amount.double().expand_as(target) for amount in (bias, stabilizer, reference)]
+    given = [
+        nothing if amount is None else amount.double().expand_as(target) for amount in (bias, stabilizer, reference)
+    ]
     return Ledger(target, inputs, *given)
 
 

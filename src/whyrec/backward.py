@@ -43,7 +43,7 @@ def input_times_gradient(
     What a list shares (a user's history) has one gradient for each place of the list, hence one backward pass each,
     all through the same forward pass. `settle` is called after each, with the place, or with None after the only one.
     """
-    users, items = question.shape
+    _, items = question.shape
     names = list(leaves)
     if one_pass(question, leaves):
         gradients = torch.autograd.grad(target.sum(), [leaves[name] for name in names])

@@ -44,9 +44,9 @@ class Players:
 
     @torch.no_grad()
     def worth(self, keep: Tensor) -> Tensor:
-        """The target with only some players there: (coalitions, users, items | 1, players) bool -> (coalitions, users, items).
+        """The target with only some players there, (coalitions, users, items).
 
-        Where the third axis is 1, a coalition is taken from the whole list at once.
+        `keep` is (coalitions, users, items | 1, players) bool; with one item a coalition holds for the whole list.
         """
         size = max(1, BLOCK_FLOATS // self._floats(keep))
         return torch.cat([self._worth(block) for block in keep.split(size)])
@@ -58,14 +58,17 @@ class Players:
             name: _thinned(part, kept[name]) if name in kept else _repeated(part, coalitions, users)
             for name, part in self.question.inputs.items()
         }
-        return self.question.value(inputs).unflatten(0, (coalitions, users))
+        worth: Tensor = self.question.value(inputs).unflatten(0, (coalitions, users))
+        return worth
 
     def _floats(self, keep: Tensor) -> int:
         """Numbers one coalition of all users holds at its widest."""
         users, items = self.question.shape
         asked = [self.question.inputs[name] for name in self._shapes]
         gathered = sum(users * keep.shape[2] * part.values[0, 0].numel() for part in asked if not part.summed)
-        return max(1, gathered, users * keep.shape[2] * keep.shape[3], users * items * self.question.model.floats_per_pair)
+        return max(
+            1, gathered, users * keep.shape[2] * keep.shape[3], users * items * self.question.model.floats_per_pair
+        )
 
 
 def _repeated(part: Part, coalitions: int, users: int) -> Part:

@@ -18,7 +18,7 @@ from whyrec.errors import UnknownId
 from whyrec.explainers.lrp import LRP
 from whyrec.interactions import Id
 from whyrec.question import Question, ask
-from whyrec.recommend import Recommendations
+from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request, UnitKind
 from whyrec.tables import write_parquet
 
@@ -59,11 +59,16 @@ class Explanations:
     def contributions(self, row: int, place: int) -> list[Contribution]:
         """All units of the asked parts for one place of one list, the largest contribution first."""
         found = [
-            Contribution(part, *self._name(part, row, unit), self.kinds[part], float(relevance[row, place].flatten()[unit]))
-            for part, relevance in self.attribution.relevance.items()
-            for unit in self.attribution.present[part][row, place].flatten().nonzero()[:, 0].tolist()
+            self.contribution(part, row, place, unit)
+            for part, present in self.attribution.present.items()
+            for unit in present[row, place].flatten().nonzero()[:, 0].tolist()
         ]
         return sorted(found, key=lambda one: -one.relevance)
+
+    def contribution(self, part: str, row: int, place: int, unit: int) -> Contribution:
+        """One unit of one part, by its position."""
+        relevance = float(self.attribution.relevance[part][row, place].flatten()[unit])
+        return Contribution(part, *self._name(part, row, unit), self.kinds[part], relevance)
 
     def at(self, user: Id, item: Id) -> tuple[int, int]:
         """Which list, and which place in it; raises `UnknownId` where the item is not in the user's list."""
@@ -81,11 +86,16 @@ class Explanations:
         for row in range(len(lists)):
             for place, line in enumerate(lists.lines(row)):
                 head = (str(line.user), line.rank, str(line.item), line.title)
-                rows += [(*head, one.part, str(one.unit), one.title, one.relevance) for one in self.contributions(row, place)]
+                rows += [
+                    (*head, one.part, str(one.unit), one.title, one.relevance) for one in self.contributions(row, place)
+                ]
         names = ("user", "rank", "item", "title", "part", "unit", "unit_title", "relevance")
         kinds_of = (object, np.int64, object, object, object, object, object, np.float64)
         columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-        return {name: np.array(list(column), dtype=kind) for name, kind, column in zip(names, kinds_of, columns, strict=True)}
+        return {
+            name: np.array(list(column), dtype=kind)
+            for name, kind, column in zip(names, kinds_of, columns, strict=True)
+        }
 
     def to_parquet(self, path: str | Path) -> None:
         """Write `columns` with the method's name beside each row."""

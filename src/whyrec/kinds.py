@@ -42,7 +42,7 @@ def module(kind: str, name: str) -> ModuleType:
 
 
 def name_of(thing: object) -> str:
-    """The name a model, explainer or rule is chosen by: its file's, or `package.module:Name` where it lives elsewhere."""
+    """What a model, explainer or rule is chosen by: its file's name, or `package.module:Name` from elsewhere."""
     owner = thing if isinstance(thing, type) else type(thing)
     place = owner.__module__.split(".")
     if len(place) == 3 and place[0] == "whyrec" and place[1] in KINDS:

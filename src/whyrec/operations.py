@@ -1,7 +1,7 @@
 """Which family each PyTorch operation belongs to. A plan has one rule for a family; an operation outside has none.
 
-Operations are told apart by function object: `h *= y`, `h.mul_(y)` and `torch.mul(h, y)` are three objects of one family,
-and a name such as `__get__` stands for many. Every object here is one that `torch.overrides` offers.
+Operations are told apart by function object: `h *= y`, `h.mul_(y)` and `torch.mul(h, y)` are three objects of one
+family, and a name such as `__get__` stands for many. Every object here is one that `torch.overrides` offers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_functions("numel is_floating_point is_complex result_type"),
     ],
     Family.CONSTANT: [
-        *_methods("detach gt ge lt le eq ne __gt__ __ge__ __lt__ __le__ __eq__ __ne__ argmax argmin argsort sign bool int"),
+        *_methods(
+            "detach gt ge lt le eq ne __gt__ __ge__ __lt__ __le__ __eq__ __ne__ argmax argmin argsort sign bool int"
+        ),
         *_methods("long new_zeros new_ones new_empty new_full isfinite isnan isinf any all"),
         *_functions("gt ge lt le eq ne argmax argmin argsort sign zeros_like ones_like empty_like full_like"),
         *_functions("isfinite isnan isinf rand_like randn_like any all"),
@@ -63,13 +65,19 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_methods("index_put_ copy_ masked_fill_ scatter_ fill_ zero_"),
     ],
     Family.PASSES: [
-        *_methods("reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"),
-        *_methods("swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"),
+        *_methods(
+            "reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"
+        ),
+        *_methods(
+            "swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"
+        ),
         *_methods("cpu cuda sum mean __getitem__ select narrow split chunk unbind index_select gather take_along_dim"),
         *_methods("diagonal roll flip neg __neg__ abs relu relu_ triu tril cumsum amax amin"),
         *_methods("type_as requires_grad_ unfold tensor_split split_with_sizes positive"),
         *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
-        *_functions("repeat_interleave clone sum mean select narrow split chunk unbind index_select gather take_along_dim"),
+        *_functions(
+            "repeat_interleave clone sum mean select narrow split chunk unbind index_select gather take_along_dim"
+        ),
         *_functions("diagonal roll flip neg abs relu relu_ triu tril cumsum amax amin broadcast_to tensor_split"),
         *_functions("positive atleast_1d atleast_2d atleast_3d"),
         *_getters("T mT"),
@@ -88,7 +96,9 @@ _MEMBERS: dict[Family, list[Function]] = {
         F.pad,
     ],
     Family.SUMS: [
-        *_methods("add __add__ __radd__ add_ __iadd__ sub __sub__ __rsub__ sub_ __isub__ subtract subtract_ where masked_fill"),
+        *_methods(
+            "add __add__ __radd__ add_ __iadd__ sub __sub__ __rsub__ sub_ __isub__ subtract subtract_ where masked_fill"
+        ),
         *_functions("add sub subtract rsub cat concat concatenate stack hstack vstack where masked_fill"),
     ],
     Family.PRODUCTS: [
@@ -106,9 +116,7 @@ _MEMBERS: dict[Family, list[Function]] = {
     ],
 }
 
-FAMILY: dict[Function, Family] = {
-    function: family for family, functions in _MEMBERS.items() for function in functions
-}
+FAMILY: dict[Function, Family] = {function: family for family, functions in _MEMBERS.items() for function in functions}
 
 IN_PLACE: frozenset[Function] = frozenset(
     function

@@ -38,7 +38,7 @@ def tied_share(relevance: Tensor, present: Tensor) -> float:
 
 
 def greedy(players: Players, steps: int, *, remove: bool) -> Tensor:
-    """A ceiling by search: at each step the player whose removal lowers the target most (or whose arrival lifts it most).
+    """A ceiling by search: at each step the player whose removal lowers the target most, or whose arrival lifts it most.
 
     Rank of every player, (1, users, items, players); those not chosen within `steps` share the ranks behind. Exact for
     affine scores, a lower bound of the true ceiling elsewhere, and blind to causes that stand in for each other.

@@ -69,7 +69,10 @@ def ask(
         inputs = {name: _constant(part, dtype) for name, part in model.embed(request).items()}
     weights = None
     if dtype is not None:
-        weights = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()}
+        weights = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in model.state_dict().items()
+        }
     return Question(model, request, inputs, asked_parts(model, inputs, parts), model.known, seed, weights)
 
 
@@ -79,11 +82,13 @@ def asked_parts(model: Recommender, inputs: Inputs, parts: tuple[str, ...] | Non
     if parts is not None:
         for name in parts:
             if name not in explainable:
-                raise InvalidSetting(f"{type(model).__name__} has no part {name!r} to explain; it has {', '.join(explainable)}")
+                raise InvalidSetting(
+                    f"{type(model).__name__} has no part {name!r} to explain; it has {', '.join(explainable)}"
+                )
         return parts
     if not explainable:
         raise NotExplainableByMasking(
-            f"a score of {type(model).__name__} does not depend on anything about the user, so there is nothing to explain "
+            f"a score of {type(model).__name__} depends on nothing about the user, so there is nothing to explain "
             "by; choose a model that looks at users, for example MF or NeuMF with user='history'"
         )
     return removable_parts(model, inputs) or tuple(explainable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import reprlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -62,15 +63,14 @@ def read(
     >>> data.users.vocabulary.ids(), data.items.vocabulary.ids(), data.interactions.values
     (['ada', 'bob'], [70, 8], array([5., 3., 1.], dtype=float32))
     """
-    path = Path(source)
     data = dataset_of(
-        layout_of(path),
+        layout_of(Path(source)),
         users=None if users is None else layout_of(Path(users)),
         items=None if items is None else layout_of(Path(items)),
         chosen={"user": user, "item": item, "rating": rating, "time": time},
         duplicates=duplicates,
     )
-    return replace(data, name=name or re.sub(r"\.[^.]+(\.gz)?$", "", path.name), source=str(source))
+    return replace(data, name=name or data.name)
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def dataset_of(
     user_catalog, of_users = _catalog("user", user_ids, users, roles["user"])
     item_catalog, of_items = _catalog("item", item_ids, items, roles["item"])
     met = replace(met, user_count=len(user_catalog), item_count=len(item_catalog))
-    findings = (*findings, *of_users, *of_items)
-    return Dataset(events.path.stem, met, user_catalog, item_catalog, source=str(events.path), findings=findings)
+    name, source = re.sub(r"(?i)\.[^.]+(\.gz)?$", "", events.path.name), str(events.path)
+    return Dataset(name, met, user_catalog, item_catalog, source, findings=(*findings, *of_users, *of_items))
 
 
 def _roles(events: Layout, chosen: Mapping[str, str | None]) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _roles(events: Layout, chosen: Mapping[str, str | None]) -> dict[str, str]:
         if found is not None and found in events.columns and found not in roles.values():
             roles[role] = found
         elif named is not None or role in ("user", "item"):
-            raise BadInput(_say_missing(events, role, named, free))
+            raise BadInput(_say_missing(events, role, named))
     return roles
 
 
@@ -139,11 +139,11 @@ def _usual(role: str, columns: Iterable[str]) -> str | None:
     return next((plain[name] for name in USUAL_NAMES[role].split() if name in plain), None)
 
 
-def _say_missing(events: Layout, role: str, named: str | None, free: list[str]) -> str:
-    what = f"no column is recognised as the {role}" if named is None else f"{named!r} is no column left for the {role}"
+def _say_missing(events: Layout, role: str, named: str | None) -> str:
+    what = f"no column is recognised as the {role}" if named is None else f"there is no column {named!r} for the {role}"
     header = "" if events.types else ", or put a header such as user,item,rating above the rows if there is none"
-    listed = ", ".join([*map(_shown, free[:12]), "..."][: len(free)])
-    return f"{events.path}: {what}; there are {listed}; pass {role}='...' (--{role} on the command line){header}"
+    listed = ", ".join([*map(reprlib.repr, events.columns[:12]), "..."][: len(events.columns)])
+    return f"{events.path}: {what} among {listed}; pass {role}='...' (--{role} on the command line){header}"
 
 
 def _once_each(
@@ -157,11 +157,10 @@ def _once_each(
     if not len(later):
         return met, ()
     if duplicates == "error":
-        second = int(later.min())
-        first = cells.where(int(earlier[np.argmin(later)]))
-        user, item = _shown(user_ids[met.users[second]]), _shown(item_ids[met.items[second]])
+        first, second = cells.where(int(earlier[np.argmin(later)])), int(later.min())
+        user, item = reprlib.repr(user_ids[met.users[second]]), reprlib.repr(item_ids[met.items[second]])
         raise BadInput(
-            f"{cells.place(second)}: user {user} and item {item} met in {first} already ({len(later):,} such rows); "
+            f"{cells.place(second)}: user {user} and item {item} stand in {first} already (such rows: {len(later):,}); "
             'pass duplicates="last" (--duplicates last) to keep the last row of each pair, or first, or keep for all'
         )
     if duplicates == "keep":
@@ -224,7 +223,7 @@ def opened(layout: Layout, wanted: tuple[str, ...] | None = None) -> Iterator[Ce
     """The rows of a file, for as long as the `with` lasts; of Parquet only the wanted columns."""
     _refuse_no_file(layout.path)
     source, values = _source(layout)
-    kept = wanted if layout.types and wanted else layout.columns  # text is checked whole, bytes that are none refused
+    kept = dict.fromkeys(wanted if layout.types and wanted else layout.columns)  # text is checked whole
     texts = (f"nullif(trim({_as_text(layout, name)}, e' \\t\\r\\n'), '') as {layout.cell(name)}" for name in kept)
     with connect() as database:
         database.execute("set timezone = 'UTC'")
@@ -239,7 +238,7 @@ def opened(layout: Layout, wanted: tuple[str, ...] | None = None) -> Iterator[Ce
 
 @dataclass(frozen=True)
 class Cells:
-    """The rows of an open file, each cell a text, null where empty; what cannot be converted is refused by its place."""
+    """The rows of an open file, each cell a text or null. What cannot be converted is refused by line and column."""
 
     layout: Layout
     database: duckdb.DuckDBPyConnection
@@ -248,8 +247,8 @@ class Cells:
         """Row of each cell among the distinct texts, and these texts, in the order of first appearance."""
         cell = self.layout.cell(column)
         self._refuse(column, f"{cell} is null", "is no id; fill it in, or take the row out")
-        ids = f"from cells group by {cell} order by min(rowid)"
-        self.database.execute(f"create or replace type ids as enum (select {cell} {ids})")  # DuckDB's own dictionary
+        distinct = f"from cells select {cell} group by {cell} order by min(rowid)"
+        self.database.execute(f"create or replace type ids as enum ({distinct})")  # DuckDB's own dictionary
         rows = self._fetch(f"enum_code({cell}::ids)").astype(np.int64)
         return rows, [text for (text,) in self.database.execute("select unnest(enum_range(null::ids))").fetchall()]
 
@@ -258,7 +257,7 @@ class Cells:
         rows, ids = self.encoded(column)
         if len(ids) < len(rows):
             again = int(np.argmax(rows != np.arange(len(rows))))
-            what = f"{_shown(ids[rows[again]])} stands in {self.where(int(rows[again]))} already"
+            what = f"{reprlib.repr(ids[rows[again]])} stands in {self.where(int(rows[again]))} already"
             raise BadInput(f"{self.place(again)}, column {column!r}: {what}; a table has one row for each id")
         return ids
 
@@ -271,15 +270,14 @@ class Cells:
     def seconds(self, column: str) -> Rows:
         """The cells of `column` as whole seconds since 1970, from numbers or ISO dates; (rows,)."""
         cell = self.layout.cell(column)
-        seconds = (
-            f"try_cast(floor(coalesce(try_cast({cell} as double), epoch(try_cast({cell} as timestamptz)))) as bigint)"
-        )
+        moment = f"coalesce(try_cast({cell} as double), epoch(try_cast({cell} as timestamptz)))"
+        seconds = f"try_cast(floor({moment}) as bigint)"
         self._refuse(column, f"{seconds} is null", "is no time; write seconds since 1970, or 2024-01-31 18:30:00")
         return self._fetch(seconds)
 
     def texts(self, column: str) -> NDArray[Any]:
         """The cells of `column` and, at position -1, one more; None where empty; (rows + 1,)."""
-        return np.append(np.ma.filled(self._fetch(self.layout.cell(column)), None), np.array([None]))
+        return np.array([*self._fetch(self.layout.cell(column)).tolist(), None], dtype=object)
 
     def place(self, row: int) -> str:
         """File and line of a row, as an error message begins."""
@@ -295,10 +293,9 @@ class Cells:
         return cast(NDArray[Any], self.database.sql(f"from cells select {expression} as found").fetchnumpy()["found"])
 
     def _refuse(self, column: str, condition: str, why: str) -> None:
-        """Raise for the first row for which `condition` holds."""
         rows = f"from cells select rowid, {self.layout.cell(column)} where {condition} order by rowid limit 1"
         for row, text in self.database.execute(rows).fetchall():
-            shown = "an empty cell" if text is None else _shown(text)
+            shown = reprlib.repr(text) if text else "an empty cell"
             raise BadInput(f"{self.place(row)}, column {column!r}: {shown} {why}")
 
 
@@ -309,35 +306,33 @@ def layout_of(path: Path) -> Layout:
     if ending is None:
         raise BadInput(f"{path}: the ending must be .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert the file")
     if ending[1] == "parquet":
-        return _parquet_layout(path)
+        return _parquet_layout(Layout(path, (), types=("unknown",)))
     number, line = next(((number, line) for number, line in _lines(path) if line.strip()), (0, ""))
     if not number:
         raise BadInput(f"{path}: the file is empty; it needs a header and rows")
     delimiter = max((",", "\t", ";", "|", "::"), key=line.count)
     quote = "" if delimiter == "::" else '"'  # files of that old kind have quotation marks in titles, and mean them
     cells = next(csv.reader([line], delimiter=delimiter)) if quote else line.split(delimiter)
-    columns = tuple(cell.strip() for cell in cells)
+    columns = tuple(map(str.strip, cells))
     for twice in (name for name in columns if name and columns.count(name) > 1):
-        raise BadInput(f"{path}, line {number}: two columns are called {_shown(twice)}; rename one of them")
+        raise BadInput(f"{path}, line {number}: two columns are called {reprlib.repr(twice)}; rename one of them")
     return Layout(path, columns, delimiter, quote, skip=number)
 
 
 def _refuse_no_file(path: Path) -> None:
-    if path.is_dir():
-        raise BadInput(f"{path}: this is a folder; name the file in it")
-    if not path.exists():
-        raise BadInput(f"{path}: there is no such file; check its name and folder")
+    if not path.is_file():
+        what = "this is a folder; name the file in it" if path.is_dir() else "there is no such file; check its name"
+        raise BadInput(f"{path}: {what}")
 
 
-def _parquet_layout(path: Path) -> Layout:
-    unknown = Layout(path, (), types=("unknown",))
+def _parquet_layout(unknown: Layout) -> Layout:
     source, values = _source(unknown)
     try:
         with connect() as database:
             found = database.execute(f"describe from {source}", values).fetchall()
     except duckdb.Error:
         raise _explained(unknown) from None
-    return Layout(path, tuple(name for name, *_ in found), types=tuple(kind for _, kind, *_ in found))
+    return Layout(unknown.path, tuple(name for name, *_ in found), types=tuple(kind for _, kind, *_ in found))
 
 
 def _source(layout: Layout) -> tuple[str, list[str]]:
@@ -346,10 +341,9 @@ def _source(layout: Layout) -> tuple[str, list[str]]:
     if layout.types:
         return "read_parquet($1)", [path]
     columns = ", ".join(f"c{position}: 'varchar'" for position in range(len(layout.columns)))
-    packed = "gzip" if layout.path.suffix.lower() == ".gz" else "none"
-    fixed = f"auto_detect=false, header=false, skip={layout.skip}, compression={packed}, columns={{{columns}}}"
-    source = f"read_csv($1, delim=$2, quote=$3, escape=$3, encoding=$4, {fixed})"
-    return source, [path, layout.delimiter, layout.quote, layout.encoding]
+    given = (layout.delimiter, layout.quote, layout.encoding)
+    fixed = f"auto_detect=false, header=false, skip={layout.skip}, columns={{{columns}}}"
+    return f"read_csv($1, delim=$2, quote=$3, escape=$3, encoding=$4, {fixed})", [path, *given]
 
 
 def _as_text(layout: Layout, name: str) -> str:
@@ -359,8 +353,8 @@ def _as_text(layout: Layout, name: str) -> str:
         return layout.cell(name)
     column, kind = f"#{position + 1}", layout.types[position]
     if kind in ("FLOAT", "DOUBLE"):
-        whole = f"{column} = trunc({column}) and abs({column}) < 9007199254740992"  # 2 ** 53
-        return f"case when {whole} then {column}::bigint::varchar when not isnan({column}) then {column}::varchar end"
+        whole = f"case when {column} = trunc({column}) then try_cast({column} as bigint)::varchar end"
+        return f"coalesce({whole}, nullif({column}::varchar, 'nan'))"
     return f"array_to_string({column}::varchar[], '|')" if kind.endswith("[]") else f"{column}::varchar"
 
 
@@ -370,44 +364,37 @@ def _explained(layout: Layout) -> BadInput:
         return BadInput(f"{layout.path}: this is not a whole Parquet file; it may be cut short, copy or make it again")
     for number, cells in _records(layout, strict=True):
         if len(cells) != len(layout.columns):
-            say = f"{len(cells)} cells stand where there are {len(layout.columns)} columns"
-            return BadInput(f"{layout.path}, line {number:,}: {say}; mend the row, or quote what holds a delimiter")
+            what = f"{len(cells)} cells for {len(layout.columns)} columns"
+            return BadInput(f"{layout.path}, line {number:,}: {what}; mend the row, or quote its cells")
     return BadInput(f"{layout.path}: the lines end in different ways, or a cell is too long; save the file anew")
 
 
 def _records(layout: Layout, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Number of the first line and cells of each row, as DuckDB counts rows: blank lines are none."""
+    """Number of the first line and cells of each row, as DuckDB counts rows."""
     below = islice(_lines(layout.path, layout.encoding), layout.skip, None)
+    lone = len(layout.columns) == 1  # of a single column a blank line is a row, of more it is none
     if not layout.quote:
         plain = ((number, line.rstrip("\r\n").split(layout.delimiter)) for number, line in below)
-        yield from ((number, cells) for number, cells in plain if cells != [""])
+        yield from ((number, cells) for number, cells in plain if cells != [""] or lone)
         return
-    reader = csv.reader((line for _, line in below), delimiter=layout.delimiter, strict=strict)
     start = layout.skip + 1
+    reader = csv.reader((line for _, line in below), delimiter=layout.delimiter, strict=strict)
     try:
         for cells in reader:
-            if cells:
-                yield start, cells
+            if cells or lone:
+                yield start, cells or [""]
             start = layout.skip + 1 + reader.line_num
     except csv.Error:
         raise BadInput(f"{layout.path}, line {start:,}: a quotation mark is not closed; mend the row") from None
 
 
-def _lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file, packed or not, each with its number."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    unmarked = "utf-8-sig" if encoding == "utf-8" else encoding
+def _lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
+    unpacked = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with opened(path, "rt", encoding=unmarked, errors="surrogateescape", newline="") as lines:
+        with unpacked(path, "rt", encoding=encoding, errors="surrogateescape", newline="") as lines:
             for number, line in enumerate(lines, 1):
                 if re.search("[\0\ud800-\udfff]", line):  # bytes that are no text have become lone surrogates
-                    raise BadInput(f"{path}, line {number:,}: this is not {encoding} text; save the file as {encoding}")
+                    raise BadInput(f"{path}, line {number:,}: this is not UTF-8 text; save the file with that encoding")
                 yield number, line
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise BadInput(f"{path}: this is not a whole gzip file; it may be cut short, copy or make it again") from None
-    except OSError as problem:
-        raise BadInput(f"{path}: the file cannot be opened ({problem.strerror}); check who may read it") from None
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    except (EOFError, OSError, zlib.error) as problem:
+        raise BadInput(f"{path}: this cannot be read to its end; copy or make it again ({problem})") from None

@@ -21,18 +21,9 @@ from whyrec import settings as records
 from whyrec.dataset import Catalog
 from whyrec.errors import NotFitted
 from whyrec.interactions import Interactions
+from whyrec.training import Epoch, Training
 
 UnitKind = Literal["past item", "column", "word", "patch", "factor", "expert"]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one pass over the training interactions came to."""
-
-    number: int
-    loss: float  # nats per pair
-    validation: float | None  # NDCG@10 in the whole catalogue
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +101,7 @@ class Recommender(nn.Module, ABC):
     """
 
     Settings: ClassVar[type]
+    settings: Any
 
     users: Catalog
     items: Catalog
@@ -118,12 +110,15 @@ class Recommender(nn.Module, ABC):
 
     log: tuple[Epoch, ...]
     """One record per training epoch; empty for closed forms."""
+    trained_by: Training | None
+    """The training settings `fit` used."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
         self.settings = records.make(self.Settings, settings, owner=type(self).__name__)
         self.known = None
         self.log = ()
+        self.trained_by = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -148,6 +143,14 @@ class Recommender(nn.Module, ABC):
         if not self.is_built:
             raise NotFitted(f"this {type(self).__name__} has no weights yet: call whyrec.fit(model, split) first")
         return self
+
+    def require_known(self) -> Interactions:
+        """What the model knows of its users; raises `NotFitted` where it was saved without that."""
+        if self.known is None:
+            raise NotFitted(
+                "this model was saved without its data, so it knows no user's past; pass a history, or load it with data"
+            )
+        return self.known
 
     @property
     def device(self) -> torch.device:

@@ -1,10 +1,10 @@
-"""Relevance by slopes: run a plain PyTorch model once, and let one backward pass carry relevance instead of gradients.
+"""Relevance by slopes: run a plain PyTorch model once, and let one backward pass carry relevance, not gradients.
 
 A rule is "same value, different slope": it leaves what an operation computes as it is and gives it another derivative,
-so that relevance is `input * gradient`, summed over the channel. `Relevance` is a `TorchFunctionMode`: while it is open,
-every operation on something that depends on the explained inputs is offered to the plan. Operations are known by their
-function object, never by name; what depends on the inputs is tracked by identity from the leaves, so parameters and
-unasked parts are constants whatever `requires_grad` says. Nothing global changes, and other threads see nothing.
+so that relevance is `input * gradient`, summed over the channel. `Relevance` is a `TorchFunctionMode`: while it is
+open, every operation on something that depends on the explained inputs is offered to the plan. Operations are known by
+their function object, never by name; what depends on the inputs is tracked by identity from the leaves, so parameters
+and unasked parts are constants whatever `requires_grad` says. Nothing global changes, and other threads see nothing.
 
     an operation with a rule      its value, with the rule's slope
     an operation without a rule   NoRule, with the way out
@@ -47,7 +47,6 @@ class Call:
     function: Function
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    output: Tensor
     live: frozenset[int]  # identities of the operands that depend on the explained inputs
 
     def is_live(self, operand: object) -> bool:
@@ -81,6 +80,11 @@ class Call:
         return share
 
 
+def only(place: int) -> Callable[[int, Tensor], Tensor]:
+    """A change for `Call.again` that lets gradient through one operand and holds all others fixed."""
+    return lambda at, operand: operand if at == place else operand.detach()
+
+
 @dataclass(frozen=True, slots=True)
 class Slope:
     """How relevance flows back through one operation, per unit of gradient that arrives at its output."""
@@ -93,7 +97,7 @@ class Slope:
 class Rule(Protocol):
     """Frozen and stateless: says which slope an operation gets."""
 
-    def __call__(self, call: Call) -> Slope:
+    def __call__(self, call: Call, output: Tensor) -> Slope:
         """The slope, and what constants and stabilisers take."""
 
 
@@ -164,19 +168,18 @@ class Relevance(TorchFunctionMode):
                 return function(*args, **kwargs)
         if family is Family.CONSTANT:
             return _detached(function(*args, **kwargs))
-        self._refuse_unruled(function, family, args, kwargs, live)
         args, kwargs = tree_map_only(Tensor, lambda one: one if id(one) in live else one.detach(), (args, kwargs))
-        return self._ruled(family, function, args, kwargs, live)
+        call = Call(function, args, kwargs, live)
+        self._refuse_unruled(call, family)
+        return self._ruled(call, family)
 
-    def _ruled(
-        self, family: Any, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], live: frozenset[int]
-    ) -> Any:
-        output = function(*args, **kwargs)
-        if family is Family.PASSES:
+    def _ruled(self, call: Call, family: Family | None) -> Any:
+        output = call.function(*call.args, **call.kwargs)
+        if family is Family.PASSES or family is None:
             for tensor in _tensors(output):
                 self.follow(tensor)
             return output
-        found = self.plan[family](Call(function, args, kwargs, output, live))
+        found = self.plan[family](call, output)
         result = output if found.slope is output else with_slope(output, found.slope)
         self._measure(result, found)
         return self.follow(result)
@@ -207,20 +210,18 @@ class Relevance(TorchFunctionMode):
                     "operations instead of a custom autograd function, and compute nothing outside score()"
                 )
 
-    def _refuse_unruled(
-        self, function: Function, family: Family | None, args: tuple[Any, ...], kwargs: dict[str, Any], live: frozenset[int]
-    ) -> None:
-        name = resolve_name(function) or str(function)
+    def _refuse_unruled(self, call: Call, family: Family | None) -> None:
+        name = resolve_name(call.function) or str(call.function)
         if family is Family.READS:
             raise NoRule(f"'{name}' reads an explained value into Python; a score must not branch on its inputs")
         if family is None or (family is not Family.PASSES and family not in self.plan):
-            shape = next(tuple(one.shape) for one in tree_leaves((args, kwargs)) if id(one) in live)
+            shape = next(tuple(one.shape) for one in call.operands() if isinstance(one, Tensor) and call.is_live(one))
             raise NoRule(
-                f"no relevance rule for '{name}' on a tensor of shape {shape}; write the step with operations that have "
-                f"one (docs/how-to/add-a-model.md lists them), or give the plan a rule for it"
+                f"no relevance rule for '{name}' on a tensor of shape {shape}; write the step with operations that "
+                "have one (docs/how-to/add-a-model.md lists them), or give the plan a rule for it"
             )
-        in_place = function in IN_PLACE or kwargs.get("out") is not None
-        if in_place and (family not in (Family.PASSES, Family.SUMS) or id(args[0]) not in live):
+        in_place = call.function in IN_PLACE or call.kwargs.get("out") is not None
+        if in_place and (family not in (Family.PASSES, Family.SUMS) or not call.is_live(call.args[0])):
             raise NoRule(f"'{name}' changes a tensor in place, which hides it from the rules; assign a new one instead")
 
 

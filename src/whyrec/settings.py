@@ -19,7 +19,7 @@ Record = TypeVar("Record")
 def settings(record: type[Record]) -> type[Record]:
     """Make a class a frozen record whose fields are checked, and documented by the string below each."""
     config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-    return pydantic_dataclass(record, frozen=True, config=config)  # type: ignore[return-value, call-overload, no-any-return]
+    return pydantic_dataclass(record, frozen=True, config=config)  # type: ignore[return-value]
 
 
 def make(record: type[Record], values: Mapping[str, Any], *, owner: str) -> Record:

@@ -38,7 +38,9 @@ def read_parquet(path: Path) -> dict[str, NDArray[Any]]:
         with connect() as connection:
             found = connection.execute(f"from read_parquet({quoted(path)})").fetchnumpy()
     except duckdb.Error:
-        raise BadInput(f"{path}: this is not a whole Parquet file; it may be cut short, copy or make it again") from None
+        raise BadInput(
+            f"{path}: this is not a whole Parquet file; it may be cut short, copy or make it again"
+        ) from None
     return {name: _plain(column) for name, column in found.items()}
 
 
@@ -47,9 +49,9 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _plain(column: NDArray[Any]) -> NDArray[Any]:
+def _plain(column: Any) -> NDArray[Any]:
     if not isinstance(column, np.ma.MaskedArray):
-        return column
+        return np.asarray(column)
     if column.dtype == object:
         return np.array(column.filled(None), dtype=object)
     return np.asarray(column.filled(np.nan) if column.dtype.kind == "f" else column.filled(0))

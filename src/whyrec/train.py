@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -19,36 +18,10 @@ from whyrec.losses import log_loss
 from whyrec.metrics.ndcg import ndcg
 from whyrec.negatives import Seen, uniform
 from whyrec.ranking import rank_in_catalogue
-from whyrec.recommender import Epoch, Recommender, Request, Solved
-from whyrec.settings import settings
+from whyrec.recommender import Recommender, Request, Solved
 from whyrec.split import Split, TrainingData
+from whyrec.training import Epoch, Training
 from whyrec.vectors import hide_some
-
-
-@settings
-class Training:
-    """How a model is trained. Closed forms use `refit` and `device` only."""
-
-    epochs: int = Field(default=40, ge=1)
-    """Passes over the training interactions, at most."""
-    batch_size: int = Field(default=1024, ge=1)
-    """Positives in a step; each brings its negatives along."""
-    negatives: int = Field(default=4, ge=1)
-    """Items not taken, drawn anew for each positive at each pass."""
-    learning_rate: float = Field(default=2e-3, gt=0)
-    """Step size of Adam."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay (AdamW)."""
-    patience: int = Field(default=3, ge=1)
-    """Epochs without a better validation NDCG@10 before training stops."""
-    validation_users: int = Field(default=2000, ge=1)
-    """Users that choose the epoch, drawn once by the seed where there are more."""
-    refit: bool = False
-    """When the number of epochs is chosen, train once more from scratch on train and validation together."""
-    seed: int = 0
-    """Where weights, order, negatives and dropout come from."""
-    device: str = "cpu"
-    """Where to train, as PyTorch names it."""
 
 
 def fit(
@@ -89,7 +62,10 @@ def fit(
 def _fit_to(model: Recommender, data: TrainingData) -> None:
     if len(data.train) == 0:
         raise WhyrecError(f"{data.name}: the training part is empty")
-    if model.is_built and (model.users.vocabulary, model.items.vocabulary) != (data.users.vocabulary, data.items.vocabulary):
+    if model.is_built and (model.users.vocabulary, model.items.vocabulary) != (
+        data.users.vocabulary,
+        data.items.vocabulary,
+    ):
         raise WhyrecError(
             f"this {type(model).__name__} was built for other users or items than {data.name} has; make a new one"
         )
@@ -174,7 +150,7 @@ def step(model: Recommender, request: Request, optimizer: torch.optim.Optimizer)
     """One step of gradient descent; the loss before it, detached."""
     optimizer.zero_grad()
     loss = log_loss(model.score(model.embed(request)))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return loss.detach()
 
@@ -195,7 +171,12 @@ def _validate(model: Recommender, train: Interactions, judges: Interactions) -> 
 
 
 def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("training {task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[said]}"))
+    columns = (
+        TextColumn("training {task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
     return Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
 
 

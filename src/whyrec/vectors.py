@@ -40,9 +40,12 @@ class History:
 class VectorSettings(Protocol):
     """What the settings of a vector model have in common."""
 
-    user: UserSource
-    history: History
-    init_std: float
+    @property
+    def user(self) -> UserSource: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def init_std(self) -> float: ...
 
 
 class VectorRecommender(Recommender):
@@ -67,7 +70,9 @@ class VectorRecommender(Recommender):
 
     @property
     def unit_kinds(self) -> Mapping[str, UnitKind]:
-        return {"history": "past item", "item": "factor"} if self._from_history else {"user": "factor", "item": "factor"}
+        return (
+            {"history": "past item", "item": "factor"} if self._from_history else {"user": "factor", "item": "factor"}
+        )
 
     @property
     def history_limit(self) -> int:

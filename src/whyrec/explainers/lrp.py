@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from whyrec.attribution import Attribution, account
 from whyrec.backward import input_times_gradient, one_pass, open_leaves, with_values
@@ -52,7 +51,9 @@ class LRP:
                 mode.follow(leaf)
             target = question.value(with_values(question.inputs, leaves))
         if not mode.is_live(target):
-            raise Unseen("score() returned something that no rule followed from the explained inputs; see add-a-model.md")
+            raise Unseen(
+                "score() returned something that no rule followed from the explained inputs; see add-a-model.md"
+            )
         bias, stabilizer = torch.zeros(2, users, items, dtype=torch.float64)
 
         def settle(place: int | None) -> None:

@@ -15,6 +15,6 @@ JUDGES = "order"
 
 
 def deletion(players: Players, ranks: Tensor, k: int) -> Tensor:
-    """Fall of the target for each order, in units of the target: ranks (orders, users, items, players) -> (orders, users, items)."""
+    """Fall of the target for each order, (orders, users, items), in units of the target; ranks as in `orders`."""
     whole = players.worth(players.present[None])
     return whole - players.worth(players.present & (ranks >= k))

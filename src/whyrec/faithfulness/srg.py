@@ -18,13 +18,16 @@ STEPS = 20
 
 
 def srg(players: Players, ranks: Tensor, k: int = STEPS) -> Tensor:
-    """Area for each order with `k` steps of removal: ranks (orders, users, items, players) -> (orders, users, items)."""
+    """Area for each order with `k` steps of removal, (orders, users, items); ranks as in `orders`."""
     most, least = removal_curves(players, ranks, k)
     return torch.trapezoid(least - most, dx=1 / k, dim=0)
 
 
 def removal_curves(players: Players, ranks: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The target after 0, 1/steps, ... of all units went, most and least relevant first: (steps + 1, orders, users, items)."""
+    """The target after 0, 1/steps, ... of all units went, most relevant first and least first.
+
+    Both are (steps + 1, orders, users, items).
+    """
     count = players.present.sum(-1, keepdim=True)
     most, least = [], []
     for step in range(steps + 1):

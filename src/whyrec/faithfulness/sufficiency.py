@@ -16,6 +16,6 @@ JUDGES = "order"
 
 
 def sufficiency(players: Players, ranks: Tensor, k: int) -> Tensor:
-    """Rise of the target for each order, in units of the target: ranks (orders, users, items, players) -> (orders, users, items)."""
+    """Rise of the target for each order, (orders, users, items), in units of the target; ranks as in `orders`."""
     nothing = players.worth(torch.zeros_like(players.present)[None])
     return players.worth(players.present & (ranks < k)) - nothing

@@ -7,6 +7,8 @@ item's half once a distinct item.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -51,7 +53,7 @@ class NeuMF(VectorRecommender):
         self.user_half = nn.Linear(widths[0], widths[0])
         self.item_half = nn.Linear(widths[0], widths[0], bias=False)
         self.tower = nn.Sequential(nn.ReLU())
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             self.tower.extend([nn.Linear(wide, narrow), nn.ReLU()])
         self.output = nn.Linear(2 * self.settings.factors, 1)
 
@@ -64,4 +66,5 @@ class NeuMF(VectorRecommender):
         user, split = user_vector(inputs), self.settings.factors
         product = user[..., :split] * spread(item[..., :split], index)
         network = self.tower(self.user_half(user[..., split:]) + spread(self.item_half(item[..., split:]), index))
-        return self.output(torch.cat([product, network], dim=-1)).squeeze(-1)
+        scores: Tensor = self.output(torch.cat([product, network], dim=-1))
+        return scores.squeeze(-1)

@@ -13,21 +13,23 @@ import torch
 from torch import Tensor
 
 from whyrec.errors import NoRule
-from whyrec.relevance import Call, Slope
+from whyrec.relevance import Call, Slope, only
 
 
 @dataclass(frozen=True)
 class Denominator:
     """For quotients; the numerator must be live."""
 
-    def __call__(self, call: Call) -> Slope:
+    def __call__(self, call: Call, output: Tensor) -> Slope:
         places, operands = call.live_places(), call.operands()
-        numerator = 0 if call.function not in (torch.Tensor.__rtruediv__,) else 1
+        numerator = 1 if call.function is torch.Tensor.__rtruediv__ else 0
         if numerator not in places or not isinstance(operands[numerator], Tensor):
-            raise NoRule("a constant is divided by an explained value, which no rule shares; explain a score without it")
+            raise NoRule(
+                "a constant is divided by an explained value, which no rule shares; explain a score without it"
+            )
         if len(places) == 1:
-            return Slope(call.output)
-        return Slope(call.again(lambda at, operand: operand if at == numerator else operand.detach()))
+            return Slope(output)
+        return Slope(call.again(only(numerator)))
 
     def slowly(self, a: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """The definition."""

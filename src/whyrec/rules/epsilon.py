@@ -23,13 +23,13 @@ class Epsilon:
     epsilon: float = 1e-6
     """Added to |z|: 0 is LRP-0, larger values leave fewer and stronger reasons."""
 
-    def __call__(self, call: Call) -> Slope:
+    def __call__(self, call: Call, output: Tensor) -> Slope:
         bias = _bias(call)
         if self.epsilon == 0:
-            return Slope(call.output, bias)
-        z = call.output.detach()
+            return Slope(output, bias)
+        z = output.detach()
         kept = z / (z + self.epsilon * torch.where(z >= 0, 1.0, -1.0))
-        return Slope(call.output * kept, None if bias is None else bias * kept, z * (1 - kept))
+        return Slope(output * kept, None if bias is None else bias * kept, z * (1 - kept))
 
     def slowly(self, x: Tensor, w: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The definition, one contribution at a time: x (n, in), w (out, in), b (out,), relevance (n, out).

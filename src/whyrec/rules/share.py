@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from whyrec.relevance import Call, Slope
+from whyrec.relevance import Call, Slope, only
 
 
 @dataclass(frozen=True)
 class Share:
     """For products, matrix products and sums of products (einsum) of live values."""
 
-    def __call__(self, call: Call) -> Slope:
+    def __call__(self, call: Call, output: Tensor) -> Slope:
         places = call.live_places()
         if len(places) == 1:
-            return Slope(call.output)
-        slopes = [call.again(lambda at, operand, own=own: operand if at == own else operand.detach()) for own in places]
-        total: Tensor = sum(slopes[1:], slopes[0])
-        return Slope(total / len(places))
+            return Slope(output)
+        slopes: list[Tensor] = [call.again(only(place)) for place in places]
+        return Slope(torch.stack(slopes).mean(0))
 
     def slowly(self, a: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """The definition for an element-wise product of two live factors."""

@@ -1,4 +1,4 @@
-"""The report card: is an explanation true? Every number with its random floor, its ceiling, its interval, and a verdict."""
+"""The report card: is an explanation true? Each number with its random floor, its ceiling, its interval; and a verdict."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from whyrec.faithfulness.stability import stability
 from whyrec.faithfulness.sufficiency import sufficiency
 from whyrec.orders import at_random, by_relevance, greedy, tied_share
 from whyrec.question import Question, ask, removable_parts
-from whyrec.recommend import Recommendations
+from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request
 from whyrec.settings import settings, to_json
 from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
 
+Check = Callable[[Players, Tensor, int], Tensor]
 Verdict = Literal["faithful", "weak", "not better than random", "undecided"]
 MOST_SIMILAR_TO_RANDOM_MODEL = 0.5
 LARGEST_GAP = 0.05
@@ -138,7 +139,7 @@ class ReportCard:
         for row in self.rows:
             cells = (row.deletion.normalised, row.sufficiency.normalised, row.randomisation)
             lines.append(f"{row.method:<12}" + "".join(f"{cell!s:<24}" for cell in cells) + row.verdict)
-        how = f"{self.users:,} users, {self.settings.k} units; 0 is random, 1 the best order found; 95 % intervals over users"
+        how = f"{self.users:,} users, {self.settings.k} units; 0 is random, 1 the best order found; 95 % intervals"
         return "\n".join([*lines, how])
 
 
@@ -158,8 +159,8 @@ def verify(
     question = ask(model, request, seed=settings.seed)
     if not removable_parts(model, question.inputs):
         raise NotExplainableByMasking(
-            f"{type(model).__name__} with these settings has only factors of ids, which nobody can name or take away, so its "
-            "explanations cannot be checked by removal; train it with user='history'"
+            f"{type(model).__name__} with these settings has only factors of ids, which nobody can name or take away, so "
+            "its explanations cannot be checked by removal; train it with user='history'"
         )
     bench = _Bench(question, settings)
     rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.mean_curve(bench.best_removal)}
@@ -189,7 +190,9 @@ def _judged(model: Recommender, lists: Recommendations, settings: Verification) 
     history = first.history[rows]
     longest = int((history >= 0).sum(1).max()) if history.shape[1] else 0
     asked = first.request(model.device)
-    return replace(asked, users=asked.users[rows], items=asked.items[rows], history=history[:, :longest]), len(lists) - len(usable)
+    return replace(asked, users=asked.users[rows], items=asked.items[rows], history=history[:, :longest]), len(
+        lists
+    ) - len(usable)
 
 
 class _Bench:
@@ -202,13 +205,15 @@ class _Bench:
         self.random = at_random(self.players, settings.floor, self.generator)
         self.best_removal = greedy(self.players, settings.k, remove=True)
         self.best_arrival = greedy(self.players, settings.k, remove=False)
-        self.floors = {check: self.per_user(check, self.random) for check in (deletion, sufficiency, srg)}
-        self.ceilings = {
+        self.floors: dict[Check, Array] = {
+            check: self.per_user(check, self.random) for check in (deletion, sufficiency, srg)
+        }
+        self.ceilings: dict[Check, Array] = {
             deletion: self.per_user(deletion, self.best_removal),
             sufficiency: self.per_user(sufficiency, self.best_arrival),
         }
 
-    def per_user(self, check: Callable[[Players, Tensor, int], Tensor], ranks: Tensor) -> Array:
+    def per_user(self, check: Check, ranks: Tensor) -> Array:
         """A check averaged over orders and the places of a list; (users,)."""
         size = self.settings.steps if check is srg else self.settings.k
         found: Array = check(self.players, ranks, size).double().mean(dim=(0, 2)).cpu().numpy()
@@ -249,12 +254,14 @@ class _Bench:
     def _mean(self, values: Array) -> Estimate:
         return mean_interval(values, seed=self.settings.seed, resamples=self.settings.resamples)
 
-    def _measure(self, check: Callable[[Players, Tensor, int], Tensor], ranks: Tensor) -> Measured:
+    def _measure(self, check: Check, ranks: Tensor) -> Measured:
         own, floor = self.per_user(check, ranks), self.floors[check]
         if check not in self.ceilings:
             return Measured(self._mean(own), float(floor.mean()))
         ceiling = self.ceilings[check]
-        normalised = self._bootstrap(np.stack([own - floor, ceiling - floor], 1), lambda means: means[:, 0] / means[:, 1])
+        normalised = self._bootstrap(
+            np.stack([own - floor, ceiling - floor], 1), lambda means: means[:, 0] / means[:, 1]
+        )
         return Measured(self._mean(own), float(floor.mean()), float(ceiling.mean()), normalised)
 
     def _bootstrap(self, users: Array, statistic: Callable[[Array], Array]) -> Estimate:
@@ -276,7 +283,9 @@ class _Bench:
         """Gates, never a weighted average."""
         nothing = self._nothing_to_find()
         if nothing:
-            return "undecided", tuple(f"for {name}, even the best order found is not better than a random one" for name in nothing)
+            return "undecided", tuple(
+                f"for {name}, even the best order found is not better than a random one" for name in nothing
+            )
         failed = [
             f"{name} of its top {self.settings.k} is not shown to beat a random order"
             for name, found in (("deletion", deleted), ("sufficiency", kept))
@@ -287,7 +296,11 @@ class _Bench:
         if failed:
             return "not better than random", tuple(failed)
         doubts = self._doubts(gap, attribution)
-        return ("weak", doubts) if doubts else ("faithful", ("it beats a random order both by deletion and by sufficiency",))
+        return (
+            ("weak", doubts)
+            if doubts
+            else ("faithful", ("it beats a random order both by deletion and by sufficiency",))
+        )
 
     def _doubts(self, gap: float | None, attribution: Attribution) -> tuple[str, ...]:
         doubts = []

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyrec.errors import InvalidSetting, NotApplicable, NotFitted
 from whyrec.dataset import Catalog
-from whyrec.interactions import Id, Rows
+from whyrec.errors import InvalidSetting, NotApplicable
+from whyrec.interactions import Id, Interactions, Rows
 from whyrec.ranking import best_items, catalogue_scores
 from whyrec.recommender import Recommender, Request, scores_of
 
@@ -104,9 +104,7 @@ def recommend(
             raise InvalidSetting("recommend() takes users or a history, not both")
         return _for_somebody_new(model, history, k, exclude_seen)
     rows = np.arange(len(model.users)) if users is None else model.users.vocabulary.rows(users)
-    if model.known is None:
-        raise NotFitted("this model was saved without its data, so it knows no user's past; pass history=[...]")
-    return _for_known(model, rows, k, exclude_seen)
+    return _for_known(model, model.require_known(), rows, k, exclude_seen)
 
 
 def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id] | None = None) -> Recommendations:
@@ -126,11 +124,10 @@ def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id]
     return Recommendations(model.users, model.items, rows.cpu(), wanted[None].cpu(), score.cpu(), seen.cpu())
 
 
-def _for_known(model: Recommender, rows: Rows, k: int, exclude_seen: bool) -> Recommendations:
-    assert model.known is not None
+def _for_known(model: Recommender, known: Interactions, rows: Rows, k: int, exclude_seen: bool) -> Recommendations:
     items, scores = [], []
-    for block, found in catalogue_scores(model, rows, model.known):
-        seen = model.known.histories(block, model.known.item_count) if exclude_seen else np.empty((len(block), 0), int)
+    for block, found in catalogue_scores(model, rows, known):
+        seen = known.histories(block, known.item_count if exclude_seen else 0)
         best, value = best_items(found, torch.from_numpy(seen).to(found.device), k)
         items.append(best.cpu())
         scores.append(value.cpu())
@@ -158,8 +155,7 @@ def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:
 
 
 def _past_of(model: Recommender, user: Id | None) -> Tensor:
-    if model.known is None:
-        raise NotFitted("this model was saved without its data, so it knows no user's past; pass a history")
+    model.require_known()
     row = torch.from_numpy(model.users.vocabulary.rows([user if user is not None else ""])).to(model.device)
     seen = model.seen_by(row)[0]
     return seen[seen >= 0]

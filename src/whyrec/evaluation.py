@@ -49,7 +49,9 @@ class Evaluation:
         rows = {self.model: self.metrics, **self.baselines}
         width = max(map(len, rows))
         lines = [f"{'':<{width}}  " + "  ".join(f"{name:<22}" for name in self.metrics)]
-        lines += [f"{model:<{width}}  " + "  ".join(f"{one!s:<22}" for one in found.values()) for model, found in rows.items()]
+        lines += [
+            f"{model:<{width}}  " + "  ".join(f"{one!s:<22}" for one in found.values()) for model, found in rows.items()
+        ]
         return "\n".join([*lines, self.how])
 
 

@@ -1,0 +1,278 @@
+"""A model as a folder: JSON, safetensors and Parquet, with a checksum of every file. No pickle is read or written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from whyrec import __version__, kinds
+from whyrec.dataset import Catalog, Column, Dataset
+from whyrec.errors import BadInput, NotFitted
+from whyrec.interactions import Interactions, Vocabulary
+from whyrec.recommender import Recommender
+from whyrec.settings import make, to_json
+from whyrec.split import Split
+from whyrec.tables import Columns, read_parquet, write_parquet
+from whyrec.training import Epoch, Training
+
+FORMAT = 1
+PARTS = ("train", "validation", "test")
+
+
+def save(model: Recommender, folder: str | Path, *, split: Split | None = None, without_data: bool = False) -> Path:
+    """Write a trained model to `folder`, whole or not at all; an older model there is replaced.
+
+    With its `split` the folder serves every command by itself; `without_data` leaves users' histories, titles and
+    columns out, and the commands that need them will ask for data.
+    """
+    model.require_built()
+    folder = Path(folder)
+    if folder.exists() and not (folder / "model.json").is_file() and any(folder.iterdir()):
+        raise BadInput(f"{folder} holds other files and no model; choose a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _write(model, beside, split, without_data)
+        _replace(folder, beside)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> Recommender:
+    """The model of a folder, with what it knows of its users where the folder holds it."""
+    folder = Path(folder)
+    about = _about(folder)
+    model: Recommender = kinds.load("models", about["family"])(**about["settings"])
+    users, items = _catalogs(folder, about)
+    model.build(users, items, seed=0)
+    weights = load_file(folder / "weights.safetensors", device=device)
+    model.to(device).load_state_dict(weights)
+    model.log = tuple(Epoch(**epoch) for epoch in about["log"])
+    model.trained_by = make(Training, about["training"], owner="Training") if about["training"] else None
+    if "interactions.parquet" in about["files"]:
+        events, parts = _events(folder, len(users), len(items))
+        model.known = events.where(parts != "test")
+    return model.eval()
+
+
+def load_split(folder: str | Path) -> Split:
+    """The data a model was trained, chosen and judged on."""
+    folder = Path(folder)
+    about = _about(folder)
+    if about["data"] is None:
+        raise NotFitted(f"{folder} was saved without its data; pass the data it was trained on with --data")
+    users, items = _catalogs(folder, about)
+    events, parts = _events(folder, len(users), len(items))
+    data = about["data"]
+    whole = Dataset(data["name"], events, users, items, data["source"], data["licence"], tuple(data["findings"]))
+    train, validation, test = (events.where(parts == part) for part in PARTS)
+    return Split(whole, train, validation, test, data["how"], _candidates(folder, about))
+
+
+def about(folder: str | Path) -> dict[str, Any]:
+    """What `model.json` says: family, settings, versions, data, training log."""
+    return _about(Path(folder))
+
+
+def _write(model: Recommender, folder: Path, split: Split | None, without_data: bool) -> None:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    write_parquet(_vocabulary_columns(model), folder / "vocabulary.parquet")
+    with_data = not without_data and (split is not None or model.known is not None)
+    if with_data:
+        write_parquet(_event_columns(model, split), folder / "interactions.parquet")
+        write_parquet(_catalog_columns(model.users), folder / "users.parquet")
+        write_parquet(_catalog_columns(model.items), folder / "items.parquet")
+    if with_data and split is not None and split.candidates is not None:
+        users, items = np.indices(split.candidates.shape)[0], split.candidates
+        write_parquet({"user": users.ravel(), "item": items.ravel()}, folder / "candidates.parquet")
+    data = split.dataset if split is not None and with_data else None
+    content = {
+        "format": FORMAT,
+        "family": kinds.name_of(model),
+        "settings": to_json(model.settings),
+        "training": to_json(model.trained_by) if model.trained_by is not None else None,
+        "log": [asdict(epoch) for epoch in model.log],
+        "versions": {
+            "whyrec": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "threads": torch.get_num_threads(),
+        "data": None if data is None or split is None else _data_json(data, split),
+        "columns": {
+            side: {column.name: column.kind for column in catalog.columns.values()}
+            for side, catalog in (("users", model.users), ("items", model.items))
+        },
+        "titles": {"users": model.users.titles is not None, "items": model.items.titles is not None},
+        "files": {file.name: _checksum(file) for file in sorted(folder.iterdir())},
+    }
+    (folder / "model.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _data_json(data: Dataset, split: Split) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "source": data.source,
+        "licence": data.licence,
+        "findings": list(data.findings),
+        "fingerprint": data.fingerprint(),
+        "how": split.how,
+    }
+
+
+def _replace(folder: Path, beside: Path) -> None:
+    """Put the finished folder in place; what was there goes only when the new one is complete."""
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+        os.replace(folder, old / "model")
+        os.replace(beside, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(beside, folder)
+    folder.chmod(0o755)  # mkdtemp made it private
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: there is no such folder; train a model with `whyrec fit --out {folder}`")
+    file = folder / "model.json"
+    if not file.is_file():
+        raise BadInput(
+            f"{folder} holds no model.json, so it is not a model; train one with `whyrec fit --out {folder}`"
+        )
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        version = content["format"]
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(
+            f"{file} is not a whole model description; it may be cut short, copy or train the model again"
+        ) from None
+    if version != FORMAT:
+        raise BadInput(
+            f"{file} is of format {version}, this whyrec reads format {FORMAT}; use the version that wrote it"
+        )
+    for name, checksum in content["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise BadInput(f"{path} is missing, though model.json lists it; copy or train the model again")
+        if _checksum(path) != checksum:
+            raise BadInput(
+                f"{path} is not what was saved (its checksum differs); it may be cut short, copy or train the model again"
+            )
+    return content
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _vocabulary_columns(model: Recommender) -> Columns:
+    sides = (model.users.vocabulary, model.items.vocabulary)
+    ids = [name for side in sides for name in side.ids()]
+    return {
+        "kind": np.array([side.kind for side in sides for _ in range(len(side))], dtype=object),
+        "id": np.array([str(name) for name in ids], dtype=object),
+        "integer": np.array([isinstance(name, int) for name in ids]),
+    }
+
+
+def _catalogs(folder: Path, content: dict[str, Any]) -> tuple[Catalog, Catalog]:
+    stored = read_parquet(folder / "vocabulary.parquet")
+    catalogs = []
+    for side, kind in (("users", "user"), ("items", "item")):
+        mine = stored["kind"] == kind
+        ids = [
+            int(name) if whole else str(name)
+            for name, whole in zip(stored["id"][mine], stored["integer"][mine], strict=True)
+        ]
+        vocabulary = Vocabulary(ids, kind=kind)
+        if f"{side}.parquet" not in content["files"]:
+            catalogs.append(Catalog(vocabulary))
+            continue
+        table = read_parquet(folder / f"{side}.parquet")
+        titles = tuple(str(title) for title in table["title"]) if content["titles"][side] else None
+        columns = {
+            name: _column(name, kind_of, table[f"column {name}"]) for name, kind_of in content["columns"][side].items()
+        }
+        catalogs.append(Catalog(vocabulary, titles, columns))
+    return catalogs[0], catalogs[1]
+
+
+def _catalog_columns(catalog: Catalog) -> Columns:
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        "id": np.array([str(name) for name in catalog.vocabulary.ids()], dtype=object)
+    }
+    if catalog.titles is not None:
+        columns["title"] = np.array(catalog.titles, dtype=object)
+    for column in catalog.columns.values():
+        columns[f"column {column.name}"] = _stored(column)
+    return columns
+
+
+def _stored(column: Column) -> np.ndarray[Any, Any]:
+    if column.kind == "multi":
+        return np.array([None if words is None else json.dumps(list(words)) for words in column.values], dtype=object)
+    return column.values
+
+
+def _column(name: str, kind: Any, values: np.ndarray[Any, Any]) -> Column:
+    if kind == "multi":
+        lists = np.empty(len(values), dtype=object)
+        for row, words in enumerate(values):
+            lists[row] = None if words is None else tuple(json.loads(words))
+        return Column(name, kind, lists)
+    return Column(name, kind, values)
+
+
+def _event_columns(model: Recommender, split: Split | None) -> Columns:
+    known = model.known
+    pieces = (
+        [("train", known)] if split is None else zip(PARTS, (split.train, split.validation, split.test), strict=True)
+    )
+    events = [(part, piece) for part, piece in pieces if piece is not None and len(piece)]
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        "user": np.concatenate([piece.users for _, piece in events]),
+        "item": np.concatenate([piece.items for _, piece in events]),
+        "part": np.concatenate([np.full(len(piece), part, dtype=object) for part, piece in events]),
+    }
+    values = [piece.values for _, piece in events]
+    times = [piece.times for _, piece in events]
+    if all(one is not None for one in values):
+        columns["value"] = np.concatenate([one for one in values if one is not None])
+    if all(one is not None for one in times):
+        columns["time"] = np.concatenate([one for one in times if one is not None])
+    return columns
+
+
+def _events(folder: Path, users: int, items: int) -> tuple[Interactions, np.ndarray[Any, Any]]:
+    """All events of a folder, and which part of the split each belongs to."""
+    stored = read_parquet(folder / "interactions.parquet")
+    events = Interactions(stored["user"], stored["item"], stored.get("value"), stored.get("time"), users, items)
+    if len(events) and (events.users.max() >= users or events.items.max() >= items):
+        raise BadInput(
+            f"{folder / 'interactions.parquet'} names rows beyond the vocabulary; copy or train the model again"
+        )
+    return events, stored["part"].astype(str)
+
+
+def _candidates(folder: Path, content: dict[str, Any]) -> np.ndarray[Any, Any] | None:
+    if "candidates.parquet" not in content["files"]:
+        return None
+    stored = read_parquet(folder / "candidates.parquet")
+    found: np.ndarray[Any, Any] = stored["item"].reshape(int(stored["user"].max()) + 1, -1)
+    return found
