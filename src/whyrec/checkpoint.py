@@ -171,7 +171,7 @@ def _about(folder: Path) -> dict[str, Any]:
             raise BadInput(f"{path} is missing, though model.json lists it; copy or train the model again")
         if _checksum(path) != checksum:
             raise BadInput(
-                f"{path} is not what was saved (its checksum differs); it may be cut short, copy or train the model again"
+                f"{path} is not what was saved: its checksum differs; perhaps it is cut short; copy or train it again"
             )
     return content
 

@@ -51,6 +51,28 @@ class Players:
         size = max(1, BLOCK_FLOATS // self._floats(keep))
         return torch.cat([self._worth(block) for block in keep.split(size)])
 
+    def single_drops(self) -> Tensor:
+        """How far the target falls without each player alone, (users, items, players) float64; 0 for an absent one."""
+        users, _ = self.question.shape
+        all_but_one = ~torch.eye(self.count, dtype=torch.bool, device=self.present.device)
+        without_each = self.worth(all_but_one[:, None, None, :].expand(-1, users, -1, -1)).permute(1, 2, 0)
+        with torch.no_grad():
+            whole = self.question.value(self.question.inputs).unsqueeze(-1)
+        return torch.where(self.present, whole - without_each, 0.0).double()
+
+    def random_sets(self, sizes: Tensor, purpose: str) -> Tensor:
+        """Random sets of present players, (sets, users, items, players) bool, of `sizes` (sets, users | 1, items | 1).
+
+        A user's sets are the same whoever else is asked about, and however wide the padding is.
+        """
+        luck = torch.full((len(sizes), *self.present.shape), torch.inf, dtype=torch.float64)
+        there = self.present.cpu()
+        for row, generator in enumerate(self.question.generators(purpose)):
+            numbers = generator.random((len(sizes), int(there[row].sum())))
+            luck[:, row][:, there[row]] = torch.from_numpy(numbers)
+        ranks = luck.argsort(dim=-1).argsort(dim=-1).to(self.present.device)
+        return self.present & (ranks < sizes.unsqueeze(-1))
+
     def _worth(self, keep: Tensor) -> Tensor:
         coalitions, users = keep.shape[:2]
         kept = self.part(keep)

@@ -38,7 +38,7 @@ def tied_share(relevance: Tensor, present: Tensor) -> float:
 
 
 def greedy(players: Players, steps: int, *, remove: bool) -> Tensor:
-    """A ceiling by search: at each step the player whose removal lowers the target most, or whose arrival lifts it most.
+    """A ceiling by search: step by step the player whose removal lowers the target most (or arrival lifts it most).
 
     Rank of every player, (1, users, items, players); those not chosen within `steps` share the ranks behind. Exact for
     affine scores, a lower bound of the true ceiling elsewhere, and blind to causes that stand in for each other.
@@ -56,6 +56,20 @@ def greedy(players: Players, steps: int, *, remove: bool) -> Tensor:
         ranks.scatter_(-1, best, torch.where(possible, step, ranks.gather(-1, best)))
         left.scatter_(-1, best, False)
     return ranks[None]
+
+
+def removal_curves(players: Players, ranks: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """The target after 0, 1/steps, ... of all units went, most relevant first and least first.
+
+    Both are (steps + 1, orders, users, items).
+    """
+    count = players.present.sum(-1, keepdim=True)
+    most, least = [], []
+    for step in range(steps + 1):
+        gone = torch.round(count * step / steps)
+        most.append(players.worth(players.present & (ranks >= gone)))
+        least.append(players.worth(players.present & (ranks < count - gone)))
+    return torch.stack(most), torch.stack(least)
 
 
 def _ranked(relevance: Tensor, generator: torch.Generator) -> Tensor:

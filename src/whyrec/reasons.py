@@ -16,7 +16,7 @@ from torch import Tensor
 from whyrec.coalitions import Players
 from whyrec.dataset import Truth
 from whyrec.explanation import BLOCK_USERS, Contribution, Explanations, part_of
-from whyrec.question import Question, ask
+from whyrec.question import ask
 from whyrec.recommender import Recommender
 from whyrec.report_card import ReportCard
 
@@ -112,7 +112,7 @@ def recovered(reasons: VerifiedReasons, truth: Truth) -> dict[str, float]:
 @torch.no_grad()
 def _passed(players: Players, relevance: dict[str, Tensor], most: int, seed: int) -> tuple[Tensor, Tensor]:
     """Which players are reasons, (users, items, players) bool, and how far the target falls without each."""
-    drops = _single_drops(players)
+    drops = players.single_drops()
     there = players.present
     floor = drops.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
     candidates = _largest(players.join(relevance).masked_fill(~there, -torch.inf), most)
@@ -123,14 +123,6 @@ def _passed(players: Players, relevance: dict[str, Tensor], most: int, seed: int
     return passed & (beaten >= 1 - SIGNIFICANCE).unsqueeze(-1), drops
 
 
-def _single_drops(players: Players) -> Tensor:
-    question = players.question
-    users, _ = question.shape
-    all_but_one = ~torch.eye(players.count, dtype=torch.bool, device=players.present.device)
-    worth = players.worth(all_but_one[:, None, None, :].expand(-1, users, -1, -1)).permute(1, 2, 0)
-    return torch.where(players.present, question.value(question.inputs).unsqueeze(-1) - worth, 0.0).double()
-
-
 def _largest(relevance: Tensor, most: int) -> Tensor:
     best = relevance.topk(min(most, relevance.shape[-1]), dim=-1)
     return torch.zeros_like(relevance, dtype=torch.bool).scatter_(-1, best.indices, best.values > 0)
@@ -138,17 +130,10 @@ def _largest(relevance: Tensor, most: int) -> Tensor:
 
 def _share_of_random_sets_beaten(players: Players, chosen: Tensor, seed: int) -> Tensor:
     """How many random sets of the same size cost less when taken away, (users, items)."""
-    question: Question = players.question
     own = players.worth((players.present & ~chosen)[None])
-    size = chosen.sum(-1, keepdim=True)
-    less = torch.zeros(own.shape[1:], dtype=torch.float64, device=own.device)
-    shape = (RANDOM_SETS, players.present.shape[1], players.count)
-    luck = torch.stack([torch.from_numpy(one.random(shape)) for one in question.generators(f"set{seed}")], dim=1)
-    luck = luck.to(own.device)
-    for drawn in luck.split(20):
-        ranks = drawn.masked_fill(~players.present, -1).argsort(dim=-1, descending=True).argsort(dim=-1)
-        less += (own < players.worth(players.present & (ranks >= size))).sum(0)
-    return less / RANDOM_SETS
+    sizes = chosen.sum(-1).expand(RANDOM_SETS, -1, -1)
+    less = own < players.worth(players.present & ~players.random_sets(sizes, f"set{seed}"))
+    return less.double().mean(0)
 
 
 def _named(explanations: Explanations, row: int, place: int, passed: Tensor, drops: Tensor) -> tuple[Reason, ...]:

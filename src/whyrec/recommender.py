@@ -148,7 +148,7 @@ class Recommender(nn.Module, ABC):
         """What the model knows of its users; raises `NotFitted` where it was saved without that."""
         if self.known is None:
             raise NotFitted(
-                "this model was saved without its data, so it knows no user's past; pass a history, or load it with data"
+                "this model was saved without its data, so it knows no user's past; pass a history, or save with data"
             )
         return self.known
 

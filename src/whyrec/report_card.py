@@ -1,4 +1,4 @@
-"""The report card: is an explanation true? Each number with its random floor, its ceiling, its interval; and a verdict."""
+"""The report card: is an explanation true? Numbers with random floor, ceiling and interval, and a verdict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from whyrec.explanation import Explainer, method_name
 from whyrec.faithfulness.completeness import completeness
 from whyrec.faithfulness.deletion import deletion
 from whyrec.faithfulness.randomised_weights import randomised_weights
-from whyrec.faithfulness.srg import removal_curves, srg
+from whyrec.faithfulness.srg import srg
 from whyrec.faithfulness.stability import stability
 from whyrec.faithfulness.sufficiency import sufficiency
-from whyrec.orders import at_random, by_relevance, greedy, tied_share
+from whyrec.orders import at_random, by_relevance, greedy, removal_curves, tied_share
 from whyrec.question import Question, ask, removable_parts
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request
@@ -159,8 +159,8 @@ def verify(
     question = ask(model, request, seed=settings.seed)
     if not removable_parts(model, question.inputs):
         raise NotExplainableByMasking(
-            f"{type(model).__name__} with these settings has only factors of ids, which nobody can name or take away, so "
-            "its explanations cannot be checked by removal; train it with user='history'"
+            f"{type(model).__name__} as set up here has only factors of ids, which nobody can name or remove, so its "
+            "explanations cannot be checked by removal; train it with user='history'"
         )
     bench = _Bench(question, settings)
     rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.mean_curve(bench.best_removal)}

@@ -53,5 +53,7 @@ def _plain(column: Any) -> NDArray[Any]:
     if not isinstance(column, np.ma.MaskedArray):
         return np.asarray(column)
     if column.dtype == object:
-        return np.array(column.filled(None), dtype=object)
-    return np.asarray(column.filled(np.nan) if column.dtype.kind == "f" else column.filled(0))
+        return np.array(column.tolist(), dtype=object)
+    if column.dtype.kind == "f":
+        return np.asarray(column.filled(np.nan))
+    raise BadInput("a column of whole numbers or bools has empty cells, which it never has as whyrec writes it")

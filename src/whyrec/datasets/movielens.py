@@ -15,9 +15,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import wrap_file
 
+from whyrec.cells import Layout
 from whyrec.dataset import Catalog, Column, Dataset
 from whyrec.errors import BadInput
-from whyrec.reading import Layout, dataset_of
+from whyrec.reading import dataset_of
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 MD5 = "0e33842e24a9c977be4e0107933c0723"

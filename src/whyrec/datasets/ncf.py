@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from whyrec.cells import Cells, Layout, opened
 from whyrec.dataset import Catalog, Dataset
 from whyrec.errors import BadInput
 from whyrec.interactions import Interactions, Rows, Vocabulary
-from whyrec.reading import Cells, Layout, opened
 from whyrec.split import Split, given
 
 SOURCE = (

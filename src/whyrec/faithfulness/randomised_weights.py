@@ -25,12 +25,12 @@ JUDGES = "explainer"
 
 def randomised_weights(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
     """Rank correlation for every place of every list, (users, items); lower is better."""
-    shuffled = with_shuffled_weights(question.model, question.seed)
+    shuffled = _with_shuffled_weights(question.model, question.seed)
     asked = ask(shuffled, question.request, parts=question.parts, seed=question.seed)
     return unit_correlation(attribution, explainer(replace(asked, train=question.train)))
 
 
-def with_shuffled_weights(model: Recommender, seed: int) -> Recommender:
+def _with_shuffled_weights(model: Recommender, seed: int) -> Recommender:
     """A copy of the model, the numbers of each of its tensors in a random order."""
     shared = {id(thing): thing for thing in (model.known, model.users, model.items)}
     shuffled = copy.deepcopy(model, shared)

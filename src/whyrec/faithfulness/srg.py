@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from whyrec.coalitions import Players
+from whyrec.orders import removal_curves
 
 JUDGES = "order"
 STEPS = 20
@@ -21,17 +22,3 @@ def srg(players: Players, ranks: Tensor, k: int = STEPS) -> Tensor:
     """Area for each order with `k` steps of removal, (orders, users, items); ranks as in `orders`."""
     most, least = removal_curves(players, ranks, k)
     return torch.trapezoid(least - most, dx=1 / k, dim=0)
-
-
-def removal_curves(players: Players, ranks: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The target after 0, 1/steps, ... of all units went, most relevant first and least first.
-
-    Both are (steps + 1, orders, users, items).
-    """
-    count = players.present.sum(-1, keepdim=True)
-    most, least = [], []
-    for step in range(steps + 1):
-        gone = torch.round(count * step / steps)
-        most.append(players.worth(players.present & (ranks >= gone)))
-        least.append(players.worth(players.present & (ranks < count - gone)))
-    return torch.stack(most), torch.stack(least)

@@ -1,0 +1,5 @@
+"""`python -m whyrec`."""
+
+from whyrec.cli import main
+
+main()

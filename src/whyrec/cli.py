@@ -1,0 +1,329 @@
+"""The command line: the same verbs. Results go to standard output, progress to standard error.
+
+Exit code 0 is done, 1 means that the input is at fault (one line says what and what to do), 2 is wrong usage. PyTorch
+is imported only by commands that need it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from whyrec.errors import InvalidSetting, WhyrecError
+
+if TYPE_CHECKING:
+    from whyrec.recommendations import Recommendations
+    from whyrec.recommender import Recommender
+
+app = typer.Typer(
+    help="Train a recommender, recommend, explain every recommendation, and find out whether the explanation is true.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help="A folder made by `whyrec fit` or `whyrec demo`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Where all chance comes from.")]
+User = Annotated[str | None, typer.Option(help="Id of a known user.")]
+History = Annotated[str | None, typer.Option(help="Past items of somebody new, as ID,ID,...")]
+Method = Annotated[str, typer.Option(help="How to explain; the name of a file in explainers/.")]
+
+
+def main() -> None:
+    """Run the command line; one line and exit code 1 for whatever a user can mend."""
+    try:
+        app()
+    except (WhyrecError, OSError) as problem:
+        print(f"whyrec: {' '.join(str(problem).split())}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json, card.json and the model.")],
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run everything on the bundled world, offline, and leave a report."""
+    from whyrec.demo import demo as run
+
+    found = run(out, seed=seed, tell=_tell)
+    _show(
+        {"folder": str(out), "seconds": found.seconds, "metrics": found.metrics, "card": found.card},
+        f"done in {found.seconds:.0f} s: open {out / 'report.html'}",
+        as_json,
+    )
+
+
+@app.command()
+def fit(
+    data: Annotated[str, typer.Option(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    model: Annotated[str, typer.Option(help="A file in models/, or package.module:Class.")] = "neumf",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the model or of its training, e.g. factors=32.")
+    ] = None,
+    seed: Seed = 0,
+    user: Annotated[str | None, typer.Option(help="Column of user ids.")] = None,
+    item: Annotated[str | None, typer.Option(help="Column of item ids.")] = None,
+    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of times.")] = None,
+    users: Annotated[Path | None, typer.Option(help="Table of users.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Table of items, with titles.")] = None,
+    duplicates: Annotated[
+        Literal["error", "first", "last", "keep"], typer.Option(help="What to do with a pair that stands twice.")
+    ] = "error",
+    as_json: AsJson = False,
+) -> None:
+    """Train a model and save it with its data."""
+    from whyrec import kinds
+    from whyrec import train as training_loop
+    from whyrec.checkpoint import save
+    from whyrec.settings import make, to_json
+    from whyrec.sources import Columns, open_split
+    from whyrec.training import Training
+
+    family = kinds.load("models", model)
+    model_settings, training_settings = _sorted_settings(settings or [], family.Settings, Training)
+    recommender = family(**model_settings)
+    training = make(Training, {"seed": seed, **training_settings}, owner="Training")
+    split = open_split(data, columns=Columns(user, item, rating, time), users=users, items=items, duplicates=duplicates)
+    for finding in split.dataset.findings:
+        _tell(finding)
+    training_loop.fit(recommender, split, training)
+    save(recommender, out, split=split)
+    last = max(recommender.log, key=lambda epoch: epoch.validation or 0.0, default=None)
+    about = {
+        "folder": str(out),
+        "model": model,
+        "settings": to_json(recommender.settings),
+        "training": to_json(training),
+        "split": split.how,
+        "epochs": len(recommender.log),
+        "validation_ndcg@10": None if last is None else last.validation,
+    }
+    chosen = "" if last is None else f", epoch {last.number} of {len(recommender.log)} chosen on validation"
+    _show(about, f"saved {model} to {out}{chosen}", as_json)
+
+
+@app.command()
+def evaluate(
+    folder: Folder,
+    protocol: Annotated[
+        Literal["full", "sampled"], typer.Option(help="Against all items, or against 99 unseen ones.")
+    ] = "full",
+    baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Rank held-out items: HR@10 and NDCG@10 with 95 % intervals, simple baselines beside."""
+    from whyrec import evaluation
+    from whyrec.checkpoint import load, load_split
+
+    names = [name for name in baselines.split(",") if name]
+    found = evaluation.evaluate(load(folder), load_split(folder), protocol=protocol, baselines=names, seed=seed)
+    _show(found.to_json(), str(found), as_json)
+
+
+@app.command()
+def recommend(
+    folder: Folder,
+    user: User = None,
+    history: History = None,
+    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The best items for a known user, or for somebody new with a history."""
+    from whyrec import recommendations
+    from whyrec.checkpoint import load
+
+    _one_of(user, history)
+    past = _ids(history)
+    lists = recommendations.recommend(load(folder), None if user is None else [user], history=past, k=k)
+    items = [{"rank": one.rank, "item": one.item, "title": one.title, "score": one.score} for one in lists.lines(0)]
+    _show({"user": lists.user(0), "items": items}, str(lists), as_json)
+
+
+@app.command()
+def explain(
+    folder: Folder,
+    item: Annotated[str, typer.Option(help="Id of the item to explain.")],
+    user: User = None,
+    history: History = None,
+    method: Method = "lrp",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Split a score over the model's inputs, with the account that has to add up."""
+    from whyrec import explanation, kinds, recommendations
+    from whyrec.checkpoint import load
+
+    _one_of(user, history)
+    model = load(folder)
+    lists = recommendations.list_of(model, user, item, _ids(history))
+    why = explanation.explain(model, lists, kinds.load("explainers", method)(), seed=seed)
+    line, ledger = lists.lines(0)[0], why.ledger
+    contributions = why.contributions(0, 0)
+    account = {
+        name: float(getattr(ledger, name)[0, 0]) for name in ("inputs", "bias", "stabilizer", "reference", "gap")
+    }
+    target = float(ledger.target[0, 0])
+    document = {
+        "user": line.user,
+        "item": line.item,
+        "title": line.title,
+        "score": line.score,
+        "target": target,
+        "target_name": why.target,
+        "method": why.method,
+        "parts": [
+            {"part": one.part, "unit": one.unit, "title": one.title, "relevance": one.relevance}
+            for one in contributions
+        ],
+        "ledger": account,
+        "complete": why.attribution.complete,
+        "seconds": why.seconds,
+    }
+    lines = [f"{line.title} for {line.user}: {target:.3f} ({why.target}), explained by {why.method}"]
+    lines += [f"{one.relevance:+8.3f}  {one.title}" for one in contributions[:10]]
+    if len(contributions) > 10:
+        lines.append(f"{sum(one.relevance for one in contributions[10:]):+8.3f}  {len(contributions) - 10} more")
+    lines.append("ledger: " + ", ".join(f"{name} {amount:+.4g}" for name, amount in account.items()))
+    _show(document, "\n".join(lines), as_json)
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    method: Annotated[list[str] | None, typer.Option(help="A method to judge; may be given several times.")] = None,
+    users: Annotated[int, typer.Option(help="Users to judge on, at most.")] = 200,
+    k: Annotated[int, typer.Option("-k", help="Units taken away, or kept, at once.")] = 5,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Judge explanations by taking units away: floor, ceiling, interval, verdict."""
+    from whyrec import kinds, report_card
+    from whyrec.settings import make
+
+    model, lists = _lists(folder)
+    settings = make(report_card.Verification, {"users": users, "k": k, "seed": seed}, owner="Verification")
+    names = method or ["lrp", "occlusion", "gradient", "random"]
+    card = report_card.verify(model, lists, [kinds.load("explainers", name)() for name in names], settings=settings)
+    _show(card.to_json(), str(card), as_json)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    to: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    method: Method = "lrp",
+    baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity,ease",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """One HTML file: data, lists, reasons, verdicts, and how they were made. Opens offline."""
+    from whyrec import evaluation, explanation, html_report, kinds, report_card
+    from whyrec.checkpoint import load_split
+
+    model, lists = _lists(folder)
+    split = load_split(folder)
+    names = [name for name in baselines.split(",") if name]
+    explainer = kinds.load("explainers", method)()
+    judged = [explainer, *(kinds.load("explainers", name)() for name in ("occlusion", "random") if name != method)]
+    card = report_card.verify(model, lists, judged, settings=report_card.Verification(seed=seed))
+    html_report.report(
+        model,
+        lists,
+        explanation.explain(model, lists.best(3), explainer, seed=seed),
+        card,
+        to=to,
+        evaluation=evaluation.evaluate(model, split, baselines=names, seed=seed),
+        split=split,
+        seed=seed,
+    )
+    _show({"report": str(to)}, f"wrote {to}", as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation."""
+    from whyrec.doctor import installation
+
+    findings = installation()
+    signs = {"good": "  ok  ", "note": " note ", "bad": " BAD  "}
+    lines = [signs[one.level] + one.what + (f": {one.advice}" if one.advice else "") for one in findings]
+    plain = [{"level": one.level, "what": one.what, "advice": one.advice} for one in findings]
+    _show({"findings": plain}, "\n".join(lines), as_json)
+    if any(one.level == "bad" for one in findings):
+        raise typer.Exit(1)
+
+
+def _lists(folder: Path) -> tuple[Recommender, Recommendations]:
+    """A saved model and everybody's list."""
+    from whyrec.checkpoint import load
+    from whyrec.recommendations import recommend as lists_of
+
+    model = load(folder)
+    return model, lists_of(model, k=10)
+
+
+def _sorted_settings(given: list[str], *records: type) -> list[dict[str, Any]]:
+    """KEY=VALUE pairs, each to the first record that has such a field; dots open nested records."""
+    from dataclasses import fields
+
+    known = [{field.name for field in fields(record)} for record in records]
+    sorted_out: list[dict[str, Any]] = [{} for _ in records]
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        head, _, inner = key.partition(".")
+        if not equals:
+            raise InvalidSetting(f"--set {pair}: write KEY=VALUE, for example --set factors=32")
+        home = next((place for place, names in zip(sorted_out, known, strict=True) if head in names), sorted_out[0])
+        if inner:
+            home.setdefault(head, {})[inner] = _value(text)
+        else:
+            home[head] = _value(text)
+    return sorted_out
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _one_of(user: str | None, history: str | None) -> None:
+    if (user is None) == (history is None):
+        raise typer.BadParameter("give either --user or --history")
+
+
+def _ids(history: str | None) -> list[str] | None:
+    return None if history is None else [name.strip() for name in history.split(",") if name.strip()]
+
+
+def _show(document: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity: what could not be measured is null."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
