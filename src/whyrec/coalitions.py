@@ -89,7 +89,7 @@ class Players:
         asked = [self.question.inputs[name] for name in self._shapes]
         gathered = sum(users * keep.shape[2] * part.values[0, 0].numel() for part in asked if not part.summed)
         return max(
-            1, gathered, users * keep.shape[2] * keep.shape[3], users * items * self.question.model.floats_per_pair
+            1, gathered, users * keep.shape[2] * keep.shape[3], users * self.question.model.floats_per_user(items)
         )
 
 

@@ -27,7 +27,7 @@ class Ranks:
 
 def block_size(model: Recommender, items: int) -> int:
     """Users whose scores for `items` items fit into one block."""
-    return max(1, BLOCK_FLOATS // max(1, items * model.floats_per_pair))
+    return max(1, BLOCK_FLOATS // max(1, model.floats_per_user(items)))
 
 
 @torch.no_grad()

@@ -188,10 +188,9 @@ class Recommender(nn.Module, ABC):
         """The largest share of a user's history that was hidden in training: removal beyond it is unfamiliar."""
         return 0.0
 
-    @property
-    def floats_per_pair(self) -> int:
-        """How many numbers `score` holds at its widest for one user and one item; sizes the blocks of ranking."""
-        return 1
+    def floats_per_user(self, items: int) -> int:
+        """How many numbers scoring `items` items for one user holds at its widest; sizes the blocks of ranking."""
+        return items
 
     def seen_by(self, users: Tensor, known: Interactions | None = None) -> Tensor:
         """The histories of `users` (rows) as this model wants them, (users, length), -1 where empty."""

@@ -54,26 +54,28 @@ class EASE(Recommender):
     def max_trained_drop(self) -> float:
         return 1.0  # the model is linear: no history is out of its distribution
 
+    def floats_per_user(self, items: int) -> int:
+        return items + len(self.items)
+
     def embed(self, request: Request) -> Inputs:
         there = request.history >= 0  # (users, length)
         rows = request.history.clamp(min=0)
-        if request.compact and request.items.shape[0] == 1:
-            summed = _one_hot_sums(rows, there, len(self.items)) @ self.weights[:, request.items[0]]
-            return {"history": Part.of(summed[:, :, None, None])}
+        if request.compact:
+            x = torch.zeros(len(rows), len(self.items), device=rows.device).scatter_add_(1, rows, there.float())
+            return {"history": Part.of(self._summed(x, request.items)[:, :, None, None], summed=True)}
         items = request.items.expand(len(rows), -1)
         brought = self.weights[rows[:, None, :], items[:, :, None]] * there[:, None, :]  # (users, items, length)
-        if request.compact:
-            return {"history": Part.of(brought.sum(2)[:, :, None, None])}
-        return {"history": Part.of(brought.unsqueeze(-1), present=there[:, None, :].expand(brought.shape), summed=True)}
+        present = there[:, None, :].expand(brought.shape)
+        return {"history": Part.of(brought.unsqueeze(-1), present=present, summed=True)}
+
+    def _summed(self, x: Tensor, items: Tensor) -> Tensor:
+        """x B at the asked items, (users, items): x is (users, catalogue), items (users | 1, items)."""
+        if items.shape[0] == 1:
+            return x @ self.weights[:, items[0]]
+        return (x @ self.weights).gather(1, items)
 
     def score(self, inputs: Inputs) -> Tensor:
         return inputs["history"].values.sum((-2, -1))
-
-
-def _one_hot_sums(rows: Tensor, there: Tensor, item_count: int) -> Tensor:
-    """Histories as rows of X, (users, item_count)."""
-    x = torch.zeros(len(rows), item_count, device=rows.device)
-    return x.scatter_add_(1, rows, there.to(x.dtype))
 
 
 def _co_occurrence(train: Interactions) -> Tensor:

@@ -57,9 +57,8 @@ class NeuMF(VectorRecommender):
             self.tower.extend([nn.Linear(wide, narrow), nn.ReLU()])
         self.output = nn.Linear(2 * self.settings.factors, 1)
 
-    @property
-    def floats_per_pair(self) -> int:
-        return 2 * self._layer_widths[0]
+    def floats_per_user(self, items: int) -> int:
+        return items * 2 * self._layer_widths[0]
 
     def score(self, inputs: Inputs) -> Tensor:
         item, index = vector(inputs["item"]), inputs["item"].index

@@ -1,0 +1,84 @@
+"""The documentation does what it says: every Python block runs, every promise names something that is there."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import whyrec as wr
+from whyrec import kinds
+from whyrec.question import ask
+
+ROOT = Path(__file__).parents[1]
+SPLIT = wr.leave_last_out(wr.planted(users=120, items=60))
+
+
+def blocks(page: str, language: str = "python") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def module_of(monkeypatch: pytest.MonkeyPatch) -> object:
+    def make(name: str, source: str) -> types.ModuleType:
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(source, name, "exec"), vars(module))  # noqa: S102 (our own page)
+        return module
+
+    return make
+
+
+def test_the_model_of_the_how_to_page_trains_explains_and_is_saved(module_of: object, tmp_path: Path) -> None:
+    module_of("how_to_model", blocks("docs/how-to/add-a-model.md")[0])  # type: ignore[operator]
+    family = kinds.load("models", "how_to_model:TwoTower")
+    model = wr.fit(family(factors=16), SPLIT, wr.Training(epochs=25))
+    lists = wr.recommend(model, k=3)
+    request = lists.request()
+    with torch.no_grad():
+        torch.testing.assert_close(model.score(model.embed(request)), lists.scores, rtol=1e-4, atol=1e-4)
+    found = wr.LRP(0)(ask(model, request, dtype=torch.float64))
+    assert found.ledger.relative_gap(found.relevance).max() < 1e-12
+    wr.save(model, tmp_path / "model", split=SPLIT)
+    again = wr.recommend(wr.load(tmp_path / "model"), k=3)
+    assert torch.equal(again.scores, lists.scores)
+
+
+def test_the_explainer_of_the_how_to_page_is_judged_like_any_other(module_of: object) -> None:
+    source, trial = blocks("docs/how-to/add-an-explainer.md")
+    module = module_of("how_to_explainer", source)  # type: ignore[operator]
+    exec(trial.replace("print(", "str("), {"AddOne": module.AddOne})  # noqa: S102 (our own page)
+    model = wr.fit(wr.MF(factors=16), SPLIT, wr.Training(epochs=25))
+    question = ask(model, wr.recommend(model, k=2).request(), dtype=torch.float64)
+    torch.testing.assert_close(  # on an affine model the first step up is the last step down
+        module.AddOne()(question).relevance["history"], wr.LeaveOneOut()(question).relevance["history"]
+    )
+
+
+def test_the_readme_names_only_what_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"\bwr\.(\w+)", readme)):
+        assert hasattr(wr, name), f"README names whyrec.{name}"
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", readme):
+        assert (ROOT / path).exists(), f"README links to {path}"
+
+
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == wr.__version__
+
+
+@pytest.mark.parametrize("name", [name for name in wr.__all__ if name != "__version__"])
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    assert (getattr(wr, name).__doc__ or "").strip()

@@ -1,0 +1,142 @@
+"""What intervals promise: published values, the textbook computation, and the coverage they claim."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from whyrec.statistics import RESAMPLES_AT_ONCE, Array, Estimate, bootstrap, mean_interval, wilson
+
+
+def first_column(means: Array) -> Array:
+    return means[:, 0]
+
+
+def ratio(means: Array) -> Array:
+    return means[:, 0] / means[:, 1]
+
+
+def slow_bca(users: Array, statistic: object, resamples: int, seed: int) -> tuple[float, float]:
+    """Efron 1987, eq. 6.4 to 6.6 and the jackknife of Efron and Tibshirani 1993, eq. 14.15, one step at a time."""
+    generator, n, drawn = np.random.default_rng(seed), len(users), []
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        for chosen in generator.integers(0, n, (min(RESAMPLES_AT_ONCE, resamples - start), n)):
+            drawn.append(statistic(users[chosen].mean(0)[None])[0])  # type: ignore[operator]
+    value = statistic(users.mean(0)[None])[0]  # type: ignore[operator]
+    jackknife = [statistic(np.delete(users, left_out, 0).mean(0)[None])[0] for left_out in range(n)]  # type: ignore[operator]
+    gaps = np.mean(jackknife) - np.array(jackknife)
+    acceleration = np.sum(gaps**3) / (6 * np.sum(gaps**2) ** 1.5)
+    normal = NormalDist()
+    bias = normal.inv_cdf(np.mean([one < value for one in drawn]))
+    ends = []
+    for tail in (0.025, 0.975):
+        z = bias + normal.inv_cdf(tail)
+        ends.append(float(np.quantile(drawn, normal.cdf(bias + z / (1 - acceleration * z)))))
+    return ends[0], ends[1]
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I, method 3
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (29, 29, 0.8830, 1.0000),
+        (10, 20, 0.2993, 0.7007),
+    ],
+)
+def test_the_interval_of_a_share_has_the_published_ends(hits: int, n: int, low: float, high: float) -> None:
+    found = wilson(hits, n)
+    assert (found.value, found.n) == (hits / n, n)
+    assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+
+
+def test_yes_and_no_get_the_interval_of_a_share_also_where_all_agree() -> None:
+    assert mean_interval(np.array([1.0, 0.0, np.nan, 1.0])) == wilson(2, 3)
+    assert mean_interval(np.zeros(20)) == wilson(0, 20)
+    assert mean_interval(np.ones(1)) == wilson(1, 1)
+
+
+@pytest.mark.parametrize(("statistic", "columns"), [(first_column, 1), (ratio, 2)])
+def test_the_bootstrap_is_the_textbook_computation(statistic: object, columns: int) -> None:
+    users = np.random.default_rng(5).exponential(size=(23, columns)) + 0.1
+    found = bootstrap(users, statistic, resamples=250, seed=3)  # type: ignore[arg-type]
+    low, high = slow_bca(users, statistic, 250, 3)
+    assert (found.value, found.n) == (statistic(users.mean(0)[None])[0], 23)  # type: ignore[operator]
+    assert found.low == pytest.approx(low, rel=1e-12)
+    assert found.high == pytest.approx(high, rel=1e-12)
+
+
+def test_the_interval_of_a_skewed_mean_leans_and_covers_as_often_as_it_claims() -> None:
+    generator, runs = np.random.default_rng(0), 400
+    samples = generator.exponential(size=(runs, 50))
+    found = [mean_interval(values, resamples=400, seed=run) for run, values in enumerate(samples)]
+    coverage = np.mean([one.low <= 1.0 <= one.high for one in found])
+    reached = 0.93  # by BCa for this distribution and n, over 4,000 runs
+    assert abs(coverage - reached) < 3 * np.sqrt(reached * (1 - reached) / runs)
+    assert np.mean([one.high - one.value > one.value - one.low for one in found]) > 0.95
+    symmetric = 1.96 * samples.std(1, ddof=1) / np.sqrt(50)
+    assert np.mean([one.high < 1.0 for one in found]) < np.mean(samples.mean(1) + symmetric < 1.0)
+
+
+def test_two_methods_are_compared_on_the_same_resamples() -> None:
+    generator = np.random.default_rng(1)
+    one, other = generator.normal(size=40), generator.normal(size=40)
+    side_by_side = bootstrap(np.stack([one, other], 1), lambda means: means[:, 0] - means[:, 1], resamples=300)
+    differences = bootstrap((one - other)[:, None], first_column, resamples=300)
+    assert side_by_side.low == pytest.approx(differences.low, abs=1e-12)
+    assert side_by_side.high == pytest.approx(differences.high, abs=1e-12)
+    alone = bootstrap(one[:, None], first_column, resamples=300)
+    beside = bootstrap(np.stack([one, other], 1), first_column, resamples=300)
+    assert beside.low == pytest.approx(alone.low, abs=1e-12)
+    assert beside.high == pytest.approx(alone.high, abs=1e-12)
+
+
+def test_one_seed_gives_one_interval_and_another_seed_another() -> None:
+    values = np.random.default_rng(2).exponential(size=30)
+    assert mean_interval(values, seed=4) == mean_interval(values, seed=4) != mean_interval(values, seed=5)
+
+
+def test_an_interval_narrows_with_users_and_widens_with_its_level() -> None:
+    values = np.random.default_rng(3).exponential(size=400)
+    few, many = mean_interval(values[:40]), mean_interval(values)
+    assert few.high - few.low > many.high - many.low
+    sure = bootstrap(values[:, None], first_column, level=0.99)
+    assert sure.high - sure.low > many.high - many.low
+
+
+def test_equal_values_have_an_interval_without_width() -> None:
+    assert mean_interval(np.full(10, 0.25)) == Estimate(0.25, 0.25, 0.25, 10)
+
+
+def test_one_user_tells_nothing_about_the_others() -> None:
+    assert mean_interval(np.array([0.4])) == Estimate(0.4, -np.inf, np.inf, 1)
+
+
+@pytest.mark.parametrize("values", [np.array([]), np.array([np.nan, np.nan])])
+def test_no_user_gives_no_number(values: Array) -> None:
+    found = mean_interval(values)
+    assert found.n == 0
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_users_without_a_value_are_left_out() -> None:
+    values = np.array([0.2, np.nan, 0.9, 0.4, np.nan])
+    assert mean_interval(values) == mean_interval(np.array([0.2, 0.9, 0.4]))
+
+
+def test_a_resample_without_a_finite_statistic_is_left_out() -> None:
+    """With two users the denominator is zero wherever the second one was drawn twice."""
+    users = np.array([[1.0, 1.0], [0.0, 0.0]])
+    with np.errstate(invalid="ignore"):
+        found = bootstrap(users, ratio, resamples=200)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_an_estimate_prints_with_its_interval_and_becomes_json() -> None:
+    found = Estimate(0.25, 0.046, 0.699, 4)
+    assert str(found) == "0.250 [0.046, 0.699]"
+    assert found.to_json() == {"value": 0.25, "low": 0.046, "high": 0.699, "n": 4}

@@ -1,0 +1,201 @@
+"""Small worlds for tests: events that are known, tiny models with random weights, scores written by hand.
+
+Everything is made anew from its arguments and a seed; nothing is trained, downloaded or kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whyrec import kinds
+from whyrec.dataset import Catalog, Dataset
+from whyrec.errors import NotExplainableByMasking
+from whyrec.explainers.lrp import LRP
+from whyrec.interactions import Interactions, Vocabulary
+from whyrec.question import Question, ask
+from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind
+from whyrec.relevance import Plan, Relevance, Taken
+from whyrec.settings import settings
+from whyrec.split import Split, leave_last_out
+
+EVENTS = {
+    "ada": "egg tea jam oat rye fig",
+    "ben": "jam fig egg",
+    "cyd": "nut oat tea jam pea rye egg",
+    "dan": "rye pea",
+    "eve": "fig nut tea egg",
+}
+"""What each user took, the first first."""
+ITEMS = ("egg", "fig", "jam", "nut", "oat", "pea", "rye", "tea")
+
+
+def dataset() -> Dataset:
+    """Five users and a newcomer without events, eight items, 22 events one second apart."""
+    pairs = [(user, ITEMS.index(item)) for user, taken in enumerate(EVENTS.values()) for item in taken.split()]
+    users, items = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
+    events = Interactions(
+        users,
+        items,
+        times=np.arange(len(items), dtype=np.int64),
+        user_count=len(EVENTS) + 1,
+        item_count=len(ITEMS),
+    )
+    names = Vocabulary([*EVENTS, "flo"], kind="user")
+    return Dataset("pantry", events, Catalog(names), Catalog(Vocabulary(ITEMS, kind="item")))
+
+
+def split() -> Split:
+    """The last event of each user with three or more for testing, the one before it for validation."""
+    return leave_last_out(dataset())
+
+
+def with_random_weights(model: nn.Module, *, seed: int = 0) -> nn.Module:
+    """The same model in eval mode with every floating weight, bias and buffer drawn from N(0, 1/4)."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.randn(tensor.shape, generator=generator, dtype=torch.float64) / 2)
+    return model.eval()
+
+
+def without_biases(model: nn.Module) -> nn.Module:
+    """The same model with all that is called a bias at zero."""
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if "bias" in name:
+                tensor.zero_()
+    return model
+
+
+def built(
+    name: str,
+    *,
+    values: Mapping[str, object] | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> Recommender:
+    """A model of models/ with these settings that knows the pantry's training events and has random weights."""
+    data = split()
+    model: Recommender = kinds.load("models", name)(**(values or {}))
+    model.build(data.dataset.users, data.dataset.items, seed=seed).to(dtype)
+    model.known = data.train
+    with_random_weights(model, seed=seed)
+    return model
+
+
+def request(model: Recommender, users: list[int] | None = None) -> Request:
+    """Four items for each user, other ones for each, some of them in the user's past; the newcomer comes last."""
+    rows = torch.arange(len(EVENTS) + 1) if users is None else torch.tensor(users)
+    items = (rows[:, None] + torch.tensor([0, 2, 3, 5])) % len(ITEMS)
+    return Request(rows, items, model.seen_by(rows))
+
+
+def explainable_models() -> list[str]:
+    """Models that have something to explain by."""
+    found = []
+    for name in kinds.names("models"):
+        model = built(name)
+        try:
+            ask(model, request(model))
+        except NotExplainableByMasking:
+            continue
+        found.append(name)
+    return found
+
+
+Score = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+class Wired(Recommender):
+    """A recommender whose inputs are given and whose score is a function of their values."""
+
+    @settings
+    class Settings:
+        """There are none."""
+
+    def __init__(self, score: Score, inputs: Inputs) -> None:
+        super().__init__()
+        self.function, self.inputs = score, inputs  # a torch module becomes a child, and so brings its weights
+
+    def make(self, user_count: int, item_count: int) -> None:
+        """Nothing to make."""
+
+    @property
+    def unit_kinds(self) -> Mapping[str, UnitKind]:
+        return dict.fromkeys(self.inputs, "column")
+
+    def embed(self, request: Request) -> Inputs:
+        return {
+            name: Part(part.values[request.users], part.present[request.users], part.baseline)
+            for name, part in self.inputs.items()
+        }
+
+    def score(self, inputs: Inputs) -> Tensor:
+        score: Tensor = self.function({name: part.values for name, part in inputs.items()})
+        return score
+
+
+def wired(score: Score, values: Mapping[str, Tensor], *, parts: tuple[str, ...] | None = None) -> Question:
+    """Ask how a score written by hand splits over inputs of shape (users, items | 1, *unit, channel)."""
+    model = Wired(score, {name: Part.of(value) for name, value in values.items()})
+    users, items = (max(value.shape[axis] for value in values.values()) for axis in (0, 1))
+    people = Catalog(Vocabulary(range(users), kind="user"))
+    model.build(people, Catalog(Vocabulary(range(items), kind="item")))
+    rows = torch.arange(users)
+    return ask(model, Request(rows, torch.arange(items).repeat(users, 1), rows.new_empty(users, 0)), parts=parts)
+
+
+def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a function under the rules gave, and where the relevance of its output went."""
+
+    value: Tensor  # (users, ...)
+    seed: Tensor  # like value: how much relevance each number of it stands for, per unit
+    relevance: tuple[Tensor, ...]  # one for each leaf, like it
+    bias: Tensor  # (users,)
+    stabilizer: Tensor  # (users,)
+
+    @property
+    def inputs(self) -> Tensor:
+        """What all leaves got; (users,)."""
+        return torch.stack([one.flatten(1).sum(1) for one in self.relevance]).sum(0)
+
+    @property
+    def gap(self) -> float:
+        """The largest |seeded output - relevance - bias - stabiliser| of a user, relative to what was shared out."""
+        target = (self.value * self.seed).reshape(len(self.value), -1).sum(1)
+        missing = (target - self.inputs - self.bias - self.stabilizer).abs()
+        spent = torch.stack([one.abs().flatten(1).sum(1) for one in self.relevance]).sum(0) + self.bias.abs()
+        return float((missing / torch.maximum(target.abs(), spent).clamp(min=1e-300)).max())
+
+
+def follow(
+    function: Callable[..., Tensor],
+    *leaves: Tensor,
+    epsilon: float = 0.0,
+    plan: Plan | None = None,
+    seed: Tensor | None = None,
+) -> Followed:
+    """Run a function of leaves, users their first axis, under the rules of a plan (LRP's), and share its output out."""
+    opened = [leaf.clone().requires_grad_() for leaf in leaves]
+    taken = Taken((len(leaves[0]),))
+    with Relevance(LRP(epsilon).plan if plan is None else plan, taken) as mode:
+        for leaf in opened:
+            mode.follow(leaf)
+        value = function(*opened)
+    assert mode.is_live(value), "the function's result does not depend on its leaves"
+    seed = torch.ones_like(value) if seed is None else seed
+    gradients = torch.autograd.grad(value, opened, seed, materialize_grads=True)
+    relevance = tuple((leaf * slope).detach() for leaf, slope in zip(opened, gradients, strict=True))
+    return Followed(value.detach(), seed, relevance, *taken.settle())
