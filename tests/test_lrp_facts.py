@@ -3,123 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests.worlds import (
+    Gated,
+    Hybrid,
+    Network,
+    Residual,
+    TwoTowers,
+    built,
+    follow,
+    network,
+    noise,
+    pair,
+    request,
+    side_by_side,
+    wired,
+    without_biases,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tests.worlds import (
-    built,
-    explainable_models,
-    follow,
-    noise,
-    request,
-    wired,
-    with_random_weights,
-    without_biases,
-)
 from whyrec.attribution import Attribution
 from whyrec.backward import Leaves, input_times_gradient, open_leaves, with_values
-from whyrec.errors import NoRule, WhyrecError
 from whyrec.explainers.gradient import GradientTimesInput
 from whyrec.explainers.lrp import LRP
 from whyrec.question import Question, ask
-from whyrec.recommender import Recommender
 from whyrec.relevance import Relevance, Taken
 
 EPSILONS = [0.0, 1e-6, 0.1, 0.5]
 FACTOR_MODELS = [("mf", "id"), ("mf", "history"), ("neumf", "id"), ("neumf", "history")]
 
-Values = Mapping[str, Tensor]
 
-
-def network(*widths: int, bias: bool = True, seed: int = 0) -> nn.Sequential:
-    """Linear layers with ReLU between them, float64, weights and biases far from zero."""
-    net = nn.Sequential()
-    for wide, narrow in zip(widths, widths[1:], strict=False):
-        net.extend([nn.Linear(wide, narrow, bias=bias), nn.ReLU()])
-    net = net[:-1].double()
-    with_random_weights(net, seed=seed)
-    return net
-
-
-class Hybrid(nn.Module):
-    """A product branch and a network branch on [user, item], joined by one linear layer."""
-
-    def __init__(self, *, bias: bool) -> None:
-        super().__init__()
-        self.tower = network(6, 5, 4, bias=bias)
-        self.output = nn.Linear(7, 1, bias=bias).double()
-        with_random_weights(self.output, seed=1)
-
-    def forward(self, parts: Values) -> Tensor:
-        p, q = side_by_side(parts)
-        joined = torch.cat([p * q, F.relu(self.tower(torch.cat([p, q], dim=-1)))], dim=-1)
-        score: Tensor = self.output(joined).squeeze(-1)
-        return score
-
-
-class TwoTowers(nn.Module):
-    """The same tower on both sides, and the dot product of what comes out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tower = network(3, 6, 4, bias=False)
-
-    def forward(self, parts: Values) -> Tensor:
-        p, q = side_by_side(parts)
-        return (self.tower(p) * self.tower(q)).sum(-1)
-
-
-class Gated(nn.Module):
-    """GMF: a linear layer on the product."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h = nn.Linear(3, 1, bias=False).double()
-        with_random_weights(self.h)
-
-    def forward(self, parts: Values) -> Tensor:
-        p, q = side_by_side(parts)
-        score: Tensor = self.h(p * q).squeeze(-1)
-        return score
-
-
-class Network(nn.Module):
-    """MLP: a network on [user, item]."""
-
-    def __init__(self, *, bias: bool) -> None:
-        super().__init__()
-        self.net = network(6, 8, 4, 1, bias=bias)
-
-    def forward(self, parts: Values) -> Tensor:
-        score: Tensor = self.net(torch.cat(side_by_side(parts), dim=-1)).squeeze(-1)
-        return score
-
-
-class Residual(nn.Module):
-    """A layer whose input is added to its output."""
-
-    def forward(self, parts: Values) -> Tensor:
-        (x,) = side_by_side({"p": parts["p"]})
-        return (x + F.relu(x)).sum(-1)
-
-
-def side_by_side(parts: Values) -> list[Tensor]:
-    """The parts' factors, (users, items, factor), each spread over the list."""
-    values = [value.flatten(2) for value in parts.values()]
-    return [value.expand(torch.broadcast_shapes(*(one.shape for one in values))) for value in values]
-
-
-def pair(score: Callable[[Values], Tensor], *, users: int = 4, items: int = 3) -> Question:
-    """A user's and an item's factors, three each, asked about together."""
-    return wired(score, {"p": noise(users, 1, 3, 1), "q": noise(users, items, 3, 1, seed=1)})
-
-
-def error(attribution: Attribution) -> float:
+def gap(attribution: Attribution) -> float:
     return float(attribution.ledger.relative_gap(attribution.relevance).max())
 
 
@@ -130,8 +48,8 @@ def error(attribution: Attribution) -> float:
 @pytest.mark.parametrize("score", [Network(bias=True), Hybrid(bias=True)], ids=["mlp", "hybrid"])
 def test_what_inputs_biases_and_stabiliser_take_is_the_score(score: nn.Module, epsilon: float) -> None:
     answer = LRP(epsilon)(pair(score))
-    assert error(answer) <= 1e-12
-    assert (answer.ledger.bias.abs() > 1e-3).all()
+    assert gap(answer) <= 1e-12
+    assert (answer.ledger.bias != 0).all()
     assert (answer.ledger.stabilizer != 0).all() == (epsilon > 0)
 
 
@@ -181,7 +99,9 @@ def test_relevance_of_a_network_is_what_the_definition_says(epsilon: float) -> N
     for row in range(len(x)):
         arriving = (fast.value * seed)[row].tolist()
         inputs, bias, stabilizer = lrp_by_hand(net, x[row].tolist(), arriving, epsilon)
-        torch.testing.assert_close(fast.relevance[0][row], torch.tensor(inputs).double(), rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(
+            fast.relevance[0][row], torch.tensor(inputs, dtype=torch.float64), rtol=1e-9, atol=1e-10
+        )
         assert float(fast.bias[row]) == pytest.approx(bias, rel=1e-9, abs=1e-10)
         assert float(fast.stabilizer[row]) == pytest.approx(stabilizer, rel=1e-9, abs=1e-10)
 
@@ -197,8 +117,7 @@ def test_without_biases_all_of_the_score_goes_to_the_inputs(net: nn.Module) -> N
 
 @pytest.mark.parametrize(("name", "user"), FACTOR_MODELS)
 def test_without_biases_all_of_a_recommenders_score_goes_to_user_and_item(name: str, user: str) -> None:
-    model = built(name, values={"user": user, "factors": 4})
-    without_biases(model)
+    model = without_biases(built(name, values={"user": user, "factors": 4}))
     question = ask(model, request(model), parts=("history" if user == "history" else "user", "item"))
     ledger = LRP(0)(question).ledger
     torch.testing.assert_close(ledger.inputs, ledger.target, rtol=1e-10, atol=1e-14)
@@ -250,7 +169,7 @@ def test_biases_take_bias_times_gradient() -> None:
     for row in range(len(x)):
         biases = [layer.bias for layer in net if isinstance(layer, nn.Linear)]
         slopes = torch.autograd.grad(net(x[row]).sum(), biases)
-        expected = sum(float((bias * slope).sum()) for bias, slope in zip(biases, slopes, strict=True))
+        expected = sum(float((bias.detach() * slope).sum()) for bias, slope in zip(biases, slopes, strict=True))
         assert float(taken[row]) == pytest.approx(expected, rel=1e-12)
 
 
@@ -270,13 +189,12 @@ def test_what_the_stabiliser_swallows_in_single_precision_grows_with_epsilon() -
     net = nn.Sequential()
     for wide, narrow in ((64, 32), (32, 16), (16, 8), (8, 1)):
         net.extend([nn.Linear(wide, narrow, bias=False), nn.ReLU()])
-    net = net[:-1]
     with torch.no_grad():
         for number, weight in enumerate(net.parameters()):
             weight.copy_(noise(*weight.shape, seed=number) / weight.shape[1] ** 0.5)
 
     def missing(epsilon: float) -> float:
-        followed = follow(net, noise(4096, 64, seed=9, dtype=torch.float32), epsilon=epsilon)
+        followed = follow(net[:-1], noise(4096, 64, seed=9, dtype=torch.float32), epsilon=epsilon)
         value = followed.value[:, 0]
         return float((value - followed.inputs).abs().median() / value.abs().mean())
 
@@ -309,7 +227,7 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_one_operation_hands_all_relevance_on(name: str) -> None:
     followed = follow(OPERATIONS[name], TABLE, seed=noise(*OPERATIONS[name](TABLE).shape, seed=4))
-    target = (followed.value * followed.seed).flatten(1).sum(1)
+    target = (followed.value * followed.seed).reshape(len(TABLE), -1).sum(1)
     torch.testing.assert_close(followed.inputs, target, rtol=1e-12, atol=1e-13)
     assert not followed.bias.any()
     assert not followed.stabilizer.any()
@@ -380,14 +298,14 @@ def test_inputs_of_zero_get_zero_and_nothing_breaks(bias: bool, epsilon: float) 
     question = wired(Hybrid(bias=bias), {name: torch.zeros(2, 3, 3, 1, dtype=torch.float64) for name in "pq"})
     answer = LRP(epsilon)(question)
     assert all(not relevance.any() for relevance in answer.relevance.values())
-    assert error(answer) <= 1e-12
+    assert gap(answer) <= 1e-12
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS)
 def test_dead_layers_hand_nothing_down(epsilon: float) -> None:
     net = network(5, 6, 4)
     with torch.no_grad():
-        net[0].bias.fill_(-100.0)
+        next(net.children()).get_parameter("bias").fill_(-100.0)
     followed = follow(net, noise(4, 5), epsilon=epsilon)
     assert not followed.relevance[0].any()
     assert followed.gap <= 1e-12
@@ -397,8 +315,8 @@ def test_dead_layers_hand_nothing_down(epsilon: float) -> None:
 def test_one_dead_unit_gets_nothing(epsilon: float) -> None:
     layer = network(5, 3)
     with torch.no_grad():
-        layer[0].weight[1] = 0.0
-        layer[0].bias[1] = 0.0
+        for parameter in layer.parameters():
+            parameter[1] = 0.0
     seed = torch.tensor([0.0, 1.0, 0.0]).double().repeat(4, 1)
     followed = follow(layer, noise(4, 5), epsilon=epsilon, seed=seed)
     for amount in (followed.relevance[0], followed.bias, followed.stabilizer):
@@ -408,117 +326,5 @@ def test_one_dead_unit_gets_nothing(epsilon: float) -> None:
 def test_features_that_never_change_stay_finite() -> None:
     for epsilon in EPSILONS:
         answer = LRP(epsilon)(wired(Hybrid(bias=True), {name: torch.ones(4, 3, 3, 1).double() for name in "pq"}))
-        assert error(answer) <= 1e-12
+        assert gap(answer) <= 1e-12
         assert all(relevance.isfinite().all() for relevance in answer.relevance.values())
-
-
-# Fact 28
-
-
-class Breaks(nn.Module):
-    """A score that fails half way."""
-
-    def __init__(self, how: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net, self.how = network(3, 1), how
-
-    def forward(self, parts: Values) -> Tensor:
-        return self.how(self.net(parts["p"].flatten(2))).squeeze(-1)
-
-
-def state_of(model: nn.Module) -> list[object]:
-    """All of a model that an explanation could have changed, to be compared."""
-    hooks = [
-        dict(getattr(module, name))
-        for module in model.modules()
-        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    ]
-    weights = [(name, tensor.clone().flatten().tolist()) for name, tensor in model.state_dict().items()]
-    flags = [(one.requires_grad, one.grad, one.grad_fn, one._backward_hooks) for one in model.parameters()]
-    return [hooks, weights, flags, [module.training for module in model.modules()], torch.is_grad_enabled()]
-
-
-@pytest.mark.parametrize("name", explainable_models())
-@pytest.mark.parametrize("epsilon", [0.0, 1e-6])
-def test_a_model_is_left_as_it_was_found(name: str, epsilon: float) -> None:
-    model = built(name)
-    for number, parameter in enumerate(model.parameters()):
-        parameter.requires_grad_(number % 2 == 0)
-    before, scores = state_of(model), model.score(model.embed(request(model)))
-    LRP(epsilon)(ask(model, request(model)))
-    assert state_of(model) == before
-    assert model.score(model.embed(request(model))).equal(scores)
-
-
-def test_the_score_is_the_same_to_the_last_bit() -> None:
-    for name in explainable_models():
-        for epsilon in EPSILONS:
-            model = built(name, dtype=torch.float32)
-            scores = model.score(model.embed(request(model)))
-            assert LRP(epsilon)(ask(model, request(model))).ledger.target.equal(scores.double()), (name, epsilon)
-
-
-@pytest.mark.parametrize(
-    ("how", "raised"), [(torch.erfinv, NoRule), (lambda x: x.reshape(-1, 1000), RuntimeError)], ids=["rule", "model"]
-)
-def test_an_explanation_that_fails_leaves_nothing_behind(
-    how: Callable[[Tensor], Tensor], raised: type[Exception]
-) -> None:
-    question = wired(Breaks(how), {"p": noise(4, 3, 3, 1)})
-    before = state_of(question.model)
-    with pytest.raises(raised):
-        LRP()(question)
-    assert state_of(question.model) == before
-    x = noise(4).requires_grad_()
-    (slope,) = torch.autograd.grad(torch.exp(x * x).sum(), x)  # no rule stands for exp: the mode must be gone
-    torch.testing.assert_close(slope, 2 * x * torch.exp(x * x), rtol=1e-12, atol=0)
-
-
-def test_the_same_explainer_answers_again_and_from_several_threads() -> None:
-    explainer, question = LRP(0.1), pair(Hybrid(bias=True))
-    expected = explainer(question)
-    start, answers = threading.Barrier(4), []
-
-    def answer() -> None:
-        start.wait()
-        answers.extend(explainer(question) for _ in range(5))
-
-    threads = [threading.Thread(target=answer) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 20
-    for found in answers:
-        assert all(found.relevance[name].equal(expected.relevance[name]) for name in ("p", "q"))
-        assert found.ledger.bias.equal(expected.ledger.bias)
-        assert found.ledger.stabilizer.equal(expected.ledger.stabilizer)
-
-
-def test_an_explanation_works_inside_no_grad_and_other_modes() -> None:
-    question = pair(Hybrid(bias=True))
-    expected = LRP()(question)
-    with torch.no_grad(), torch.device("cpu"):  # the latter is a TorchFunctionMode too
-        found = LRP()(question)
-        assert not torch.is_grad_enabled()
-    assert found.relevance["p"].equal(expected.relevance["p"])
-
-
-@pytest.mark.parametrize("name", explainable_models())
-def test_a_model_in_train_mode_is_refused(name: str) -> None:
-    model: Recommender = built(name)
-    wanted = request(model)
-    with pytest.raises(WhyrecError, match=r"model\.eval\(\)"):
-        ask(model.train(), wanted)
-
-
-def test_a_model_with_one_layer_in_train_mode_is_refused() -> None:
-    class Forgetful(Breaks):
-        def __init__(self) -> None:
-            super().__init__(nn.Dropout(0.5).eval())
-
-    question = wired(Forgetful(), {"p": noise(4, 3, 3, 1)})
-    LRP()(question)
-    question.model.function.how.train()
-    with pytest.raises(WhyrecError, match=r"model\.eval\(\)"):
-        ask(question.model, question.request)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from whyrec import kinds
 from whyrec.dataset import Catalog, Dataset
@@ -34,6 +37,9 @@ EVENTS = {
 ITEMS = ("egg", "fig", "jam", "nut", "oat", "pea", "rye", "tea")
 
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
 def dataset() -> Dataset:
     """Five users and a newcomer without events, eight items, 22 events one second apart."""
     pairs = [(user, ITEMS.index(item)) for user, taken in enumerate(EVENTS.values()) for item in taken.split()]
@@ -54,7 +60,7 @@ def split() -> Split:
     return leave_last_out(dataset())
 
 
-def with_random_weights(model: nn.Module, *, seed: int = 0) -> nn.Module:
+def with_random_weights(model: Model, *, seed: int = 0) -> Model:
     """The same model in eval mode with every floating weight, bias and buffer drawn from N(0, 1/4)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -64,7 +70,7 @@ def with_random_weights(model: nn.Module, *, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def without_biases(model: nn.Module) -> nn.Module:
+def without_biases(model: Model) -> Model:
     """The same model with all that is called a bias at zero."""
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -85,8 +91,7 @@ def built(
     model: Recommender = kinds.load("models", name)(**(values or {}))
     model.build(data.dataset.users, data.dataset.items, seed=seed).to(dtype)
     model.known = data.train
-    with_random_weights(model, seed=seed)
-    return model
+    return with_random_weights(model, seed=seed)
 
 
 def request(model: Recommender, users: list[int] | None = None) -> Request:
@@ -109,7 +114,8 @@ def explainable_models() -> list[str]:
     return found
 
 
-Score = Callable[[Mapping[str, Tensor]], Tensor]
+Values = Mapping[str, Tensor]
+Score = Callable[[Values], Tensor]
 
 
 class Wired(Recommender):
@@ -156,6 +162,93 @@ def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Ten
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
+def network(*widths: int, bias: bool = True, seed: int = 0) -> nn.Sequential:
+    """Linear layers with ReLU between them, float64, weights and biases far from zero."""
+    layers: list[nn.Module] = []
+    for wide, narrow in pairwise(widths):
+        layers += [nn.Linear(wide, narrow, bias=bias), nn.ReLU()]
+    return with_random_weights(nn.Sequential(*layers[:-1]).double(), seed=seed)
+
+
+class Hybrid(nn.Module):
+    """A product branch and a network branch on [user, item], joined by one linear layer."""
+
+    def __init__(self, *, bias: bool) -> None:
+        super().__init__()
+        self.tower = network(6, 5, 4, bias=bias)
+        self.output = with_random_weights(nn.Linear(7, 1, bias=bias).double(), seed=1)
+
+    def forward(self, parts: Values) -> Tensor:
+        p, q = side_by_side(parts)
+        joined = torch.cat([p * q, F.relu(self.tower(torch.cat([p, q], dim=-1)))], dim=-1)
+        score: Tensor = self.output(joined).squeeze(-1)
+        return score
+
+
+class TwoTowers(nn.Module):
+    """The same tower on both sides, and the dot product of what comes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = network(3, 6, 4, bias=False)
+
+    def forward(self, parts: Values) -> Tensor:
+        p, q = side_by_side(parts)
+        score: Tensor = (self.tower(p) * self.tower(q)).sum(-1)
+        return score
+
+
+class Gated(nn.Module):
+    """GMF: a linear layer on the product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = with_random_weights(nn.Linear(3, 1, bias=False).double())
+
+    def forward(self, parts: Values) -> Tensor:
+        p, q = side_by_side(parts)
+        score: Tensor = self.h(p * q).squeeze(-1)
+        return score
+
+
+class Network(nn.Module):
+    """MLP: a network on [user, item]."""
+
+    def __init__(self, *, bias: bool) -> None:
+        super().__init__()
+        self.net = network(6, 8, 4, 1, bias=bias)
+
+    def forward(self, parts: Values) -> Tensor:
+        score: Tensor = self.net(torch.cat(side_by_side(parts), dim=-1)).squeeze(-1)
+        return score
+
+
+class Residual(nn.Module):
+    """A product, and a layer whose input is added to its output."""
+
+    def forward(self, parts: Values) -> Tensor:
+        p, q = side_by_side(parts)
+        return (p * q + (q + F.relu(q))).sum(-1)
+
+
+def side_by_side(parts: Values) -> list[Tensor]:
+    """The parts' factors, (users, items, factor), each spread over the list."""
+    values = [value.flatten(2) for value in parts.values()]
+    return [value.expand(torch.broadcast_shapes(*(one.shape for one in values))) for value in values]
+
+
+def pair(score: Callable[[Values], Tensor], *, users: int = 4, items: int = 3) -> Question:
+    """A user's and an item's factors, three each, asked about together."""
+    return wired(score, {"p": noise(users, 1, 3, 1), "q": noise(users, items, 3, 1, seed=1)})
+
+
+def in_place(change: Callable[[Tensor], object], x: Tensor) -> Tensor:
+    """What `x` is after a change in place, made to a copy that depends on it."""
+    changed = x * 1.0
+    change(changed)
+    return changed
+
+
 @dataclass(frozen=True)
 class Followed:
     """What a function under the rules gave, and where the relevance of its output went."""
@@ -199,3 +292,17 @@ def follow(
     gradients = torch.autograd.grad(value, opened, seed, materialize_grads=True)
     relevance = tuple((leaf * slope).detach() for leaf, slope in zip(opened, gradients, strict=True))
     return Followed(value.detach(), seed, relevance, *taken.settle())
+
+
+def expect_twins(odd: Callable[..., Tensor], plain: Callable[..., Tensor], *leaves: Tensor) -> None:
+    """Both ways have one value and share it alike, with and without a stabiliser, and leave no gap."""
+    for epsilon in (0.0, 0.1):
+        one, other = (follow(way, *leaves, epsilon=epsilon) for way in (odd, plain))
+        assert one.gap <= 1e-12
+        for ours, theirs in (
+            (one.value, other.value),
+            *zip(one.relevance, other.relevance, strict=True),
+            (one.bias, other.bias),
+            (one.stabilizer, other.stabilizer),
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-13)

@@ -35,6 +35,7 @@ def one_pass(question: Question, leaves: Leaves) -> bool:
     return all(leaf.shape[1] == items for leaf in leaves.values())
 
 
+@torch.enable_grad()
 def input_times_gradient(
     question: Question, leaves: Leaves, target: Tensor, settle: Callable[[int | None], None] = lambda _place: None
 ) -> dict[str, Tensor]:
@@ -46,13 +47,18 @@ def input_times_gradient(
     _, items = question.shape
     names = list(leaves)
     if one_pass(question, leaves):
-        gradients = torch.autograd.grad(target.sum(), [leaves[name] for name in names])
+        gradients = torch.autograd.grad(target.sum(), [leaves[name] for name in names], materialize_grads=True)
         settle(None)
         return {name: _summed(leaves[name], got) for name, got in zip(names, gradients, strict=True)}
     columns: dict[str, list[Tensor]] = {name: [] for name in names}
     for place in range(items):
         last = place == items - 1
-        gradients = torch.autograd.grad(target[:, place].sum(), [leaves[name] for name in names], retain_graph=not last)
+        gradients = torch.autograd.grad(
+            target[:, place].sum(),
+            [leaves[name] for name in names],
+            retain_graph=not last,
+            materialize_grads=True,
+        )
         for name, gradient in zip(names, gradients, strict=True):
             at = 0 if gradient.shape[1] == 1 else place
             columns[name].append(_summed(leaves[name][:, at], gradient[:, at]))
@@ -61,4 +67,4 @@ def input_times_gradient(
 
 
 def _summed(values: Tensor, gradient: Tensor) -> Tensor:
-    return (values.detach().double() * gradient.double()).sum(-1)
+    return (values.detach().double() * gradient.detach().double()).sum(-1)

@@ -22,7 +22,8 @@ class Family(Enum):
 
     METADATA = "asks about a tensor, not for its numbers"
     CONSTANT = "its result does not carry relevance: comparisons, positions, detached values"
-    READS = "reads numbers into Python, or writes them where no rule can follow"
+    READS = "reads numbers into Python, where a score would branch on its inputs"
+    WRITES = "writes numbers where no rule can follow"
     PASSES = "the plain gradient already shares relevance rightly"
     SUMS = "adds up; constants that are added take their share"
     PRODUCTS = "multiplies live values with one another"
@@ -48,7 +49,7 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_getters("shape dtype device ndim requires_grad is_leaf grad_fn layout names itemsize nbytes is_sparse"),
         *_getters("is_cuda is_mps is_quantized is_meta is_mkldnn grad"),
         *_methods("size dim numel nelement ndimension stride is_contiguous is_floating_point is_complex element_size"),
-        *_methods("get_device storage_offset __len__ __repr__ __format__ __hash__ type is_signed"),
+        *_methods("get_device storage_offset __len__ __repr__ __format__ type is_signed"),
         *_functions("numel is_floating_point is_complex result_type"),
     ],
     Family.CONSTANT: [
@@ -61,8 +62,10 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_getters("data"),
     ],
     Family.READS: [
-        *_methods("item tolist numpy __bool__ __float__ __int__ __index__ __contains__ __setitem__ __array__ backward"),
-        *_methods("index_put_ copy_ masked_fill_ scatter_ fill_ zero_"),
+        *_methods("item tolist numpy __bool__ __float__ __int__ __index__ __contains__ __array__"),
+    ],
+    Family.WRITES: [
+        *_methods("__setitem__ index_put_ copy_ masked_fill_ scatter_ fill_ zero_ backward"),
     ],
     Family.PASSES: [
         *_methods(
@@ -93,13 +96,13 @@ _MEMBERS: dict[Family, list[Function]] = {
         F.adaptive_avg_pool1d,
         F.adaptive_avg_pool2d,
         F.adaptive_avg_pool3d,
-        F.pad,
     ],
     Family.SUMS: [
         *_methods(
             "add __add__ __radd__ add_ __iadd__ sub __sub__ __rsub__ sub_ __isub__ subtract subtract_ where masked_fill"
         ),
         *_functions("add sub subtract rsub cat concat concatenate stack hstack vstack where masked_fill"),
+        F.pad,
     ],
     Family.PRODUCTS: [
         *_methods("mul __mul__ __rmul__ mul_ __imul__ multiply multiply_ matmul __matmul__ __rmatmul__ bmm mm mv dot"),
@@ -122,6 +125,6 @@ IN_PLACE: frozenset[Function] = frozenset(
     function
     for function in FAMILY
     if (name := getattr(function, "__name__", "")).endswith("_")
-    and (not name.endswith("__") or name in {"__iadd__", "__isub__", "__imul__", "__itruediv__"})
+    and (not name.endswith("__") or name in {"__iadd__", "__isub__", "__imul__", "__idiv__"})
 )
 """Operations that change their first operand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -48,8 +49,9 @@ class Question:
 
     def generators(self, purpose: str) -> Iterator[np.random.Generator]:
         """One source of chance for each user, the same whatever other users are asked about."""
-        word = int.from_bytes(purpose.encode()[:7], "little")
-        for user, items in zip(self.request.users.tolist(), self.request.items.tolist(), strict=True):
+        word = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+        lists = self.request.items.expand(self.shape)
+        for user, items in zip(self.request.users.tolist(), lists.tolist(), strict=True):
             yield np.random.default_rng([self.seed, word, user + 1, *items])
 
 
@@ -63,7 +65,7 @@ def ask(
 ) -> Question:
     """Embed a request and settle which parts are asked about. Refuses a model in train mode and unknown parts."""
     model.require_built()
-    if model.training:
+    if any(module.training for module in model.modules()):
         raise WhyrecError("the model is in train mode, where dropout makes scores random; call model.eval() first")
     with torch.no_grad():
         inputs = {name: _constant(part, dtype) for name, part in model.embed(request).items()}

@@ -1,9 +1,10 @@
 """Reasons in plain words, made only of units that were taken away and missed.
 
-A unit becomes a reason when (1) its method's verdict on the report card is *faithful* or *weak*, (2) the score falls
-when it alone is taken away, by more than it falls on average over all units of that user, which is what taking away a
-random one does, (3) that fall is at least a quarter of what the strongest reason brings, so that crumbs are not named,
-and (4) the reasons of an item together matter more than 95 % of random sets of the same size.
+A unit becomes a reason when (1) its method's verdict on the report card is *faithful* or *weak*, (2) all units together
+lift the score, else the item is there for what everybody takes, (3) the score falls when the unit alone is taken away,
+by more than on average over all units of that user, which is what taking away a random one does, (4) that fall is at
+least a third of what the strongest reason brings, so that crumbs are not named, and (5) the reasons of an item
+together matter more than 95 % of random sets of the same size.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from whyrec.report_card import ReportCard
 
 RANDOM_SETS = 200
 SIGNIFICANCE = 0.05
-MATERIAL = 0.25
+MATERIAL = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,7 @@ class VerifiedReasons:
         """One plain sentence."""
         reasons = self.at(row, place)
         if not reasons:
-            return (
-                self.withheld
-                or "No single past item passed the check; this item is recommended for the history as a whole."
-            )
+            return self.withheld or "No past item was found to matter enough; it is here for what everybody takes."
         titles = [one.contribution.title for one in reasons]
         named = titles[0] if len(titles) == 1 else ", ".join(titles[:-1]) + " and " + titles[-1]
         return f"Because of {named}."
@@ -116,11 +114,18 @@ def _passed(players: Players, relevance: dict[str, Tensor], most: int, seed: int
     there = players.present
     floor = drops.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
     candidates = _largest(players.join(relevance).masked_fill(~there, -torch.inf), most)
-    passed = candidates & (drops > floor.clamp(min=0))
+    passed = candidates & (drops > floor.clamp(min=0)) & _lifted(players).unsqueeze(-1)
     strongest = drops.masked_fill(~passed, 0.0).amax(-1, keepdim=True)
     passed &= drops >= MATERIAL * strongest
     beaten = _share_of_random_sets_beaten(players, passed, seed)
     return passed & (beaten >= 1 - SIGNIFICANCE).unsqueeze(-1), drops
+
+
+def _lifted(players: Players) -> Tensor:
+    """Whether all units together raise the target, (users, items) bool."""
+    whole, nothing = players.worth(torch.stack([players.present, torch.zeros_like(players.present)]))
+    lifted: Tensor = whole > nothing
+    return lifted
 
 
 def _largest(relevance: Tensor, most: int) -> Tensor:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -143,6 +144,7 @@ class Relevance(TorchFunctionMode):
         self.plan = plan
         self.taken = taken
         self._live: dict[int, Tensor] = {}  # holding the tensors keeps their identities from being given anew
+        self._known: dict[int, Tensor] = {}  # constants that were computed from something live
 
     def follow(self, leaf: Tensor) -> Tensor:
         """Make a tensor live: what depends on it will be explained."""
@@ -161,13 +163,20 @@ class Relevance(TorchFunctionMode):
         if family is Family.METADATA:
             return function(*args, **kwargs)
         operands = [operand for operand in tree_leaves((args, kwargs)) if isinstance(operand, Tensor)]
+        if not operands:
+            return function(*args, **kwargs)  # torch.zeros() and the like; torch.no_grad() must keep its effect
         live = frozenset(id(operand) for operand in operands if self.is_live(operand))
         self._refuse_unseen(function, operands)
+        if family is Family.READS and (live or any(id(operand) in self._known for operand in operands)):
+            raise NoRule(
+                f"'{resolve_name(function)}' reads an explained value into Python; "
+                "a score must not branch on its inputs"
+            )
         if not live:
             with torch.no_grad():
-                return function(*args, **kwargs)
-        if family is Family.CONSTANT:
-            return _detached(function(*args, **kwargs))
+                return self._remember(function(*args, **kwargs), operands)
+        if family is Family.CONSTANT or not (torch.is_grad_enabled() or _changes_in_place(function, kwargs)):
+            return self._remember(_detached(function(*args, **kwargs)), operands)
         args, kwargs = tree_map_only(Tensor, lambda one: one if id(one) in live else one.detach(), (args, kwargs))
         call = Call(function, args, kwargs, live)
         self._refuse_unruled(call, family)
@@ -177,12 +186,21 @@ class Relevance(TorchFunctionMode):
         output = call.function(*call.args, **call.kwargs)
         if family is Family.PASSES or family is None:
             for tensor in _tensors(output):
-                self.follow(tensor)
+                if tensor.requires_grad:  # c.expand_as(live) is a constant
+                    self.follow(tensor)
             return output
         found = self.plan[family](call, output)
         result = output if found.slope is output else with_slope(output, found.slope)
         self._measure(result, found)
         return self.follow(result)
+
+    def _remember(self, output: Any, operands: list[Tensor]) -> Any:
+        """Keep in mind which constants tell something about the explained inputs."""
+        if any(self.is_live(operand) or id(operand) in self._known for operand in operands):
+            for leaf in tree_leaves(output):
+                if isinstance(leaf, Tensor):
+                    self._known[id(leaf)] = leaf
+        return output
 
     def _measure(self, result: Tensor, found: Slope) -> None:
         """When gradient arrives at `result`, book what constants and the stabiliser take of it."""
@@ -203,26 +221,37 @@ class Relevance(TorchFunctionMode):
 
     def _refuse_unseen(self, function: Function, operands: list[Tensor]) -> None:
         for operand in operands:
-            if operand.grad_fn is not None and not self.is_live(operand):
+            if not self.is_live(operand) and (operand.grad_fn is not None or is_functorch_wrapped_tensor(operand)):
+                maker = "torch.func" if operand.grad_fn is None else type(operand.grad_fn).__name__
                 raise Unseen(
-                    f"'{resolve_name(function)}' was given a tensor of shape {tuple(operand.shape)} made by "
-                    f"{type(operand.grad_fn).__name__}, which no rule could see; write that step with ordinary PyTorch "
-                    "operations instead of a custom autograd function, and compute nothing outside score()"
+                    f"'{resolve_name(function)}' was given a tensor of shape {tuple(operand.shape)} made by {maker}, "
+                    "which no rule could see; write that step with ordinary PyTorch operations instead of torch.func "
+                    "or a custom autograd function, and compute nothing outside score()"
                 )
 
     def _refuse_unruled(self, call: Call, family: Family | None) -> None:
         name = resolve_name(call.function) or str(call.function)
-        if family is Family.READS:
-            raise NoRule(f"'{name}' reads an explained value into Python; a score must not branch on its inputs")
+        if family is Family.WRITES:
+            raise NoRule(f"'{name}' writes where no rule can follow; use torch.cat, torch.stack or torch.where")
         if family is None or (family is not Family.PASSES and family not in self.plan):
             shape = next(tuple(one.shape) for one in call.operands() if isinstance(one, Tensor) and call.is_live(one))
             raise NoRule(
                 f"no relevance rule for '{name}' on a tensor of shape {shape}; write the step with operations that "
                 "have one (docs/how-to/add-a-model.md lists them), or give the plan a rule for it"
             )
-        in_place = call.function in IN_PLACE or call.kwargs.get("out") is not None
-        if in_place and (family not in (Family.PASSES, Family.SUMS) or not call.is_live(call.args[0])):
+        if _changes_in_place(call.function, call.kwargs) and not _may_change_in_place(call, family):
             raise NoRule(f"'{name}' changes a tensor in place, which hides it from the rules; assign a new one instead")
+
+
+def _changes_in_place(function: Function, kwargs: Mapping[str, Any]) -> bool:
+    return function in IN_PLACE or kwargs.get("out") is not None
+
+
+def _may_change_in_place(call: Call, family: Family | None) -> bool:
+    """relu_ and += may, on an explained value; a constant added to a view would be booked where no gradient passes."""
+    if family is Family.SUMS:
+        return call.kwargs.get("out") is None and call.is_live(call.args[0]) and call.args[0]._base is None
+    return family is Family.PASSES and call.kwargs.get("out") is None and call.is_live(call.args[0])
 
 
 def _detached(output: Any) -> Any:

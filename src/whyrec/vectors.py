@@ -31,7 +31,7 @@ class History:
 
     limit: int = Field(default=200, ge=1)
     """Past items looked at, the most recent first."""
-    dropout: float = Field(default=0.8, ge=0, le=1)
+    dropout: float = Field(default=1.0, ge=0, le=1)
     """Training hides up to this share of a history, so that a removed past item is nothing unheard of."""
     exponent: float = Field(default=0.5, ge=0, le=1)
     """0 sums the history, 1 averages it."""

@@ -34,7 +34,7 @@ def removal(card: ReportCard) -> Figure:
     best = _searched(card.curves[CEILING], list(methods.values()))
     axes.plot(share[: len(best)], best, label="best order found", color=INK, linewidth=1.5, linestyle=(0, (4, 2)))
     *drawn, ceiling = axes.get_lines()
-    by_height = sorted(drawn, key=lambda line: -np.mean(line.get_ydata()))
+    by_height = sorted(drawn, key=lambda line: -float(np.mean(np.asarray(line.get_ydata(), dtype=np.float64))))
     axes.legend(
         handles=[*by_height, ceiling],
         loc="center left",

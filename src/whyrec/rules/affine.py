@@ -9,6 +9,7 @@ operation's result with every live operand at zero. Concatenation and choice (`w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Number
 
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class Affine:
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
         tensors = [one for one in call.operands() if isinstance(one, Tensor)]
-        adds_a_number = len(tensors) == 1 and any(isinstance(one, (int, float)) for one in call.operands())
+        adds_a_number = len(tensors) == 1 and any(isinstance(one, Number) for one in call.operands())
         if all(call.is_live(one) for one in tensors) and not adds_a_number:
             return Slope(output)
         return Slope(output, call.constants_share())

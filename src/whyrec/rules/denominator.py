@@ -27,6 +27,10 @@ class Denominator:
             raise NoRule(
                 "a constant is divided by an explained value, which no rule shares; explain a score without it"
             )
+        if call.kwargs.get("rounding_mode") is not None:
+            raise NoRule(
+                "a rounded quotient has no slope for relevance to flow back through; explain a score without it"
+            )
         if len(places) == 1:
             return Slope(output)
         return Slope(call.again(only(numerator)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from whyrec.relevance import Call, Slope, only
 
@@ -22,10 +23,11 @@ class Share:
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
         places = call.live_places()
+        bias = call.constants_share() if call.function is F.bilinear else None  # the one product that adds something
         if len(places) == 1:
-            return Slope(output)
+            return Slope(output, bias)
         slopes: list[Tensor] = [call.again(only(place)) for place in places]
-        return Slope(torch.stack(slopes).mean(0))
+        return Slope(torch.stack(slopes).mean(0), bias)
 
     def slowly(self, a: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """The definition for an element-wise product of two live factors."""
