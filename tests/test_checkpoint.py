@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ def split() -> Split:
 
 @pytest.fixture(scope="module")
 def model(split: Split) -> Recommender:
-    return fit(MF(factors=3, history=History(limit=5, exponent=0.25)), split, Training(epochs=2, seed=3))
+    return fit(MF(factors=3, history=History(limit=5, dropout=0.5, exponent=0.25)), split, Training(epochs=2, seed=3))
 
 
 @pytest.fixture
@@ -164,10 +164,21 @@ def test_events_without_times_and_values_come_back_without(tmp_path: Path) -> No
 def test_the_description_says_what_made_the_model(model: Recommender, split: Split, folder: Path) -> None:
     found = about(folder)
     assert found["family"] == "mf"
-    assert found["settings"]["history"] == {"limit": 5, "dropout": 0.8, "exponent": 0.25}
+    assert found["settings"]["history"] == {"limit": 5, "dropout": 0.5, "exponent": 0.25}
     assert found["data"]["fingerprint"] == split.dataset.fingerprint()
     assert found["versions"]["torch"] == torch.__version__
     assert len(found["log"]) == 2
+
+
+@pytest.mark.parametrize("field", ["users", "items", "values", "times"])
+def test_the_fingerprint_changes_with_any_event(field: str) -> None:
+    data = dataset()
+    events = data.interactions
+    changed = getattr(events, field).copy()
+    changed[5] = 1 - changed[5]
+    assert dataset().fingerprint() == data.fingerprint()
+    assert replace(data, interactions=replace(events, **{field: changed})).fingerprint() != data.fingerprint()
+    assert replace(data, interactions=events.where(np.arange(7))).fingerprint() != data.fingerprint()
 
 
 def test_a_model_saved_without_data_holds_no_events_titles_or_columns(
@@ -181,7 +192,7 @@ def test_a_model_saved_without_data_holds_no_events_titles_or_columns(
     assert again.items.columns == again.users.columns == {}
     seen = [7, 12]
     assert torch.equal(recommend(again, history=seen, k=2).scores, recommend(model, history=seen, k=2).scores)
-    with pytest.raises(NotFitted, match="saved without its data.*pass a history"):
+    with pytest.raises(NotFitted, match=r"saved without its data.*pass a history"):
         recommend(again, users=["ada"])
     with pytest.raises(NotFitted, match="saved without its data; pass the data it was trained on with --data"):
         load_split(folder)
@@ -324,13 +335,21 @@ def test_an_older_model_is_replaced_whole(model: Recommender, split: Split, fold
 
 def test_a_folder_with_other_files_is_left_alone(model: Recommender, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(BadInput, match="holds other files and no model; choose a new folder"):
+    with pytest.raises(BadInput, match=r"holds other files .*; choose a new folder"):
         save(model, tmp_path)
     (tmp_path / "new").mkdir()
     assert save(model, tmp_path / "new").is_dir()
     with pytest.raises(BadInput, match=r"thesis\.tex"):
         save(model, tmp_path / "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_model_is_not_replaced_where_another_file_would_go_with_it(model: Recommender, folder: Path) -> None:
+    (folder / "notes.txt").write_text("why factors=3")
+    before = contents(folder)
+    with pytest.raises(BadInput, match=r"holds other files .*; choose a new folder"):
+        save(model, folder)
+    assert contents(folder) == before
 
 
 def test_a_saved_folder_can_be_read_by_others(folder: Path) -> None:

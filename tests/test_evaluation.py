@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-import whyrec as wr
 from whyrec import statistics
-from whyrec.datasets import planted
+from whyrec.datasets import ncf, planted
 from whyrec.errors import BadInput
 from whyrec.evaluation import Evaluation, Protocol, evaluate
 from whyrec.metrics.hit_rate import hit_rate
@@ -138,7 +137,7 @@ def test_an_empty_test_part_is_refused(model: Recommender, split: Split) -> None
 @pytest.mark.skipif(not (SHARED / "ncf-ml-1m").is_dir(), reason=f"the NCF split of MovieLens 1M is not in {SHARED}")
 def test_ease_reaches_its_published_figures_on_the_ncf_split_of_movielens() -> None:
     """700 is the best NDCG@10 on the validation part, 99 negatives a user, of eleven values from 30 to 5,000."""
-    split = wr.ncf(SHARED / "ncf-ml-1m")
+    split = ncf.load(SHARED / "ncf-ml-1m")
     model = fit(EASE(regularisation=700.0), split, Training(refit=True))
     found = evaluate(model, split, protocol="sampled", baselines=())
     assert found.metrics["HR@10"].n == 6040

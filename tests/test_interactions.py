@@ -36,7 +36,8 @@ def logs(draw: st.DrawFn) -> Interactions:
 def slow_past(events: Interactions, user: int) -> list[int]:
     """Positions of one user's events, oldest first, by the definition."""
     mine = [place for place in range(len(events)) if events.users[place] == user]
-    return mine if events.times is None else sorted(mine, key=lambda place: (int(events.times[place]), place))
+    times = events.times if events.times is not None else np.arange(len(events))
+    return sorted(mine, key=lambda place: (int(times[place]), place))
 
 
 @lawful

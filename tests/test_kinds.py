@@ -32,6 +32,7 @@ def test_adding_one_is_adding_one_file(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(whyrec.models, "__path__", [*whyrec.models.__path__, str(tmp_path)])
     try:
         assert "nought" in kinds.names("models")
+        assert kinds.names("models") == sorted(kinds.names("models"))
         assert "_private" not in kinds.names("models")
         found = kinds.load("models", "nought")
         assert found.__name__ == "Nought"
@@ -57,6 +58,8 @@ def test_a_thing_from_elsewhere_is_chosen_by_module_and_name() -> None:
     assert kinds.load("models", "collections:OrderedDict").__name__ == "OrderedDict"
     assert kinds.name_of(kinds.load("models", "fractions:Fraction")) == "fractions:Fraction"
     assert kinds.name_of(kinds.load("models", "fractions:Fraction")(1, 2)) == "fractions:Fraction"
+    theirs = type("Theirs", (), {"__module__": "theirs.models.mf"})
+    assert kinds.name_of(theirs) == "theirs.models.mf:Theirs"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What drawn negatives promise: never a seen item, uniform over the rest, the same answer from either way of looking."""
+"""What drawn negatives promise: never a seen item, uniform over the rest, and from either look-up the same."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_a_score_that_is_no_finite_number_is_an_error(broken: float) -> None:
 
 
 def test_a_model_without_weights_says_what_to_do() -> None:
-    with pytest.raises(NotFitted, match="this Dictated has no weights yet: call whyrec.fit"):
+    with pytest.raises(NotFitted, match=r"this Dictated has no weights yet: call whyrec\.fit"):
         next(catalogue_scores(Dictated(), np.arange(1), None))
 
 

@@ -61,8 +61,8 @@ def test_the_last_event_is_the_test_and_the_one_before_it_the_validation(data: D
     test, chosen = set(), set()
     for user in range(events.user_count):
         mine = [place for place in range(len(events)) if events.users[place] == user]
-        if events.times is not None:
-            mine.sort(key=lambda place: (int(events.times[place]), place))
+        times = events.times if events.times is not None else np.arange(len(events))
+        mine.sort(key=lambda place: (int(times[place]), place))
         if len(mine) > held_out:
             test.add(mine[-1])
             chosen |= {mine[-2]} if validation else set()

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from whyrec.statistics import RESAMPLES_AT_ONCE, Array, Estimate, bootstrap, mean_interval, wilson
+from whyrec.statistics import RESAMPLES_AT_ONCE, Array, Estimate, Statistic, bootstrap, mean_interval, wilson
 
 
 def first_column(means: Array) -> Array:
@@ -18,14 +18,14 @@ def ratio(means: Array) -> Array:
     return means[:, 0] / means[:, 1]
 
 
-def slow_bca(users: Array, statistic: object, resamples: int, seed: int) -> tuple[float, float]:
+def slow_bca(users: Array, statistic: Statistic, resamples: int, seed: int) -> tuple[float, float]:
     """Efron 1987, eq. 6.4 to 6.6 and the jackknife of Efron and Tibshirani 1993, eq. 14.15, one step at a time."""
     generator, n, drawn = np.random.default_rng(seed), len(users), []
     for start in range(0, resamples, RESAMPLES_AT_ONCE):
-        for chosen in generator.integers(0, n, (min(RESAMPLES_AT_ONCE, resamples - start), n)):
-            drawn.append(statistic(users[chosen].mean(0)[None])[0])  # type: ignore[operator]
-    value = statistic(users.mean(0)[None])[0]  # type: ignore[operator]
-    jackknife = [statistic(np.delete(users, left_out, 0).mean(0)[None])[0] for left_out in range(n)]  # type: ignore[operator]
+        rows = generator.integers(0, n, (min(RESAMPLES_AT_ONCE, resamples - start), n))
+        drawn += [statistic(users[chosen].mean(0)[None])[0] for chosen in rows]
+    value = statistic(users.mean(0)[None])[0]
+    jackknife = [statistic(np.delete(users, left_out, 0).mean(0)[None])[0] for left_out in range(n)]
     gaps = np.mean(jackknife) - np.array(jackknife)
     acceleration = np.sum(gaps**3) / (6 * np.sum(gaps**2) ** 1.5)
     normal = NormalDist()
@@ -61,11 +61,11 @@ def test_yes_and_no_get_the_interval_of_a_share_also_where_all_agree() -> None:
 
 
 @pytest.mark.parametrize(("statistic", "columns"), [(first_column, 1), (ratio, 2)])
-def test_the_bootstrap_is_the_textbook_computation(statistic: object, columns: int) -> None:
+def test_the_bootstrap_is_the_textbook_computation(statistic: Statistic, columns: int) -> None:
     users = np.random.default_rng(5).exponential(size=(23, columns)) + 0.1
-    found = bootstrap(users, statistic, resamples=250, seed=3)  # type: ignore[arg-type]
+    found = bootstrap(users, statistic, resamples=250, seed=3)
     low, high = slow_bca(users, statistic, 250, 3)
-    assert (found.value, found.n) == (statistic(users.mean(0)[None])[0], 23)  # type: ignore[operator]
+    assert (found.value, found.n) == (statistic(users.mean(0)[None])[0], 23)
     assert found.low == pytest.approx(low, rel=1e-12)
     assert found.high == pytest.approx(high, rel=1e-12)
 

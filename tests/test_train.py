@@ -1,4 +1,4 @@
-"""What training promises: the steps of a plain loop, the best epoch's weights, one seed one model, no look at the test."""
+"""What training promises: the steps of a plain loop, the best epoch's weights, one seed one model, no test in sight."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_fitting_a_fitted_model_starts_from_scratch(split: Split) -> None:
 
 def test_global_random_state_is_left_as_found(split: Split) -> None:
     torch.manual_seed(7)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index,union-attr]  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]  # noqa: NPY002
     fit(small(), split, Training(epochs=1, refit=True))
     fit(EASE(), split)
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -212,7 +212,7 @@ def test_the_epoch_is_chosen_by_so_many_users_as_asked_the_same_at_each_epoch(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judges: list[list[int]] = []
-    real = train.rank_in_catalogue
+    real = rank_in_catalogue
 
     def recording(model: Recommender, known: Interactions, held_out: Interactions) -> object:
         judges.append(held_out.users.tolist())

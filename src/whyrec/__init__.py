@@ -75,7 +75,40 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "__version__"])
+__all__ = [
+    "EASE",
+    "LRP",
+    "MF",
+    "GradientTimesInput",
+    "History",
+    "LeaveOneOut",
+    "NeuMF",
+    "Part",
+    "Popularity",
+    "Random",
+    "Recommender",
+    "Request",
+    "Training",
+    "Verification",
+    "WhyrecError",
+    "__version__",
+    "evaluate",
+    "explain",
+    "fit",
+    "given",
+    "leave_last_out",
+    "load",
+    "load_split",
+    "movielens",
+    "ncf",
+    "planted",
+    "read",
+    "recommend",
+    "report",
+    "save",
+    "verified_reasons",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

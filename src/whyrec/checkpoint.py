@@ -28,6 +28,9 @@ from whyrec.training import Epoch, Training
 
 FORMAT = 1
 PARTS = ("train", "validation", "test")
+TABLES = ("vocabulary", "interactions", "users", "items", "candidates")
+FILES = {"model.json", "weights.safetensors", *(f"{table}.parquet" for table in TABLES)}
+KEYS = {"family", "settings", "training", "log", "data", "columns", "titles", "files"}
 
 
 def save(model: Recommender, folder: str | Path, *, split: Split | None = None, without_data: bool = False) -> Path:
@@ -38,8 +41,7 @@ def save(model: Recommender, folder: str | Path, *, split: Split | None = None, 
     """
     model.require_built()
     folder = Path(folder)
-    if folder.exists() and not (folder / "model.json").is_file() and any(folder.iterdir()):
-        raise BadInput(f"{folder} holds other files and no model; choose a new folder")
+    _refuse_to_lose(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -50,11 +52,23 @@ def save(model: Recommender, folder: str | Path, *, split: Split | None = None, 
     return folder
 
 
+def _refuse_to_lose(folder: Path) -> None:
+    """Only a model may be replaced: anything else that stands in the folder would be gone."""
+    if folder.is_file():
+        raise BadInput(f"{folder} is a file; choose a new folder")
+    others = sorted(file.name for file in folder.iterdir() if file.name not in FILES) if folder.exists() else []
+    if others:
+        raise BadInput(f"{folder} holds other files than a model's, such as {others[0]}; choose a new folder")
+
+
 def load(folder: str | Path, *, device: str = "cpu") -> Recommender:
     """The model of a folder, with what it knows of its users where the folder holds it."""
     folder = Path(folder)
     about = _about(folder)
-    model: Recommender = kinds.load("models", about["family"])(**about["settings"])
+    family = kinds.load("models", about["family"])
+    if not (isinstance(family, type) and issubclass(family, Recommender)):
+        raise BadInput(f"{folder / 'model.json'}: {about['family']!r} is no recommender, so it is not called")
+    model: Recommender = family(**about["settings"])
     users, items = _catalogs(folder, about)
     model.build(users, items, seed=0)
     weights = load_file(folder / "weights.safetensors", device=device)
@@ -136,14 +150,18 @@ def _data_json(data: Dataset, split: Split) -> dict[str, Any]:
 
 def _replace(folder: Path, beside: Path) -> None:
     """Put the finished folder in place; what was there goes only when the new one is complete."""
+    beside.chmod(0o755)  # mkdtemp made it private
     if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-        os.replace(folder, old / "model")
-        os.replace(beside, folder)
+        old = beside.with_name(f"{beside.name}.old")
+        os.replace(folder, old)
+        try:
+            os.replace(beside, folder)
+        except OSError:
+            os.replace(old, folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.replace(beside, folder)
-    folder.chmod(0o755)  # mkdtemp made it private
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -165,6 +183,9 @@ def _about(folder: Path) -> dict[str, Any]:
         raise BadInput(
             f"{file} is of format {version}, this whyrec reads format {FORMAT}; use the version that wrote it"
         )
+    absent = sorted(KEYS - content.keys())
+    if absent:
+        raise BadInput(f"{file} has no {', '.join(absent)}; copy or train the model again")
     for name, checksum in content["files"].items():
         path = folder / name
         if not path.is_file():
@@ -207,7 +228,8 @@ def _catalogs(folder: Path, content: dict[str, Any]) -> tuple[Catalog, Catalog]:
         table = read_parquet(folder / f"{side}.parquet")
         titles = tuple(str(title) for title in table["title"]) if content["titles"][side] else None
         columns = {
-            name: _column(name, kind_of, table[f"column {name}"]) for name, kind_of in content["columns"][side].items()
+            name: _column(name, kind_of, table[f"column {place}"])
+            for place, (name, kind_of) in enumerate(content["columns"][side].items())
         }
         catalogs.append(Catalog(vocabulary, titles, columns))
     return catalogs[0], catalogs[1]
@@ -219,8 +241,8 @@ def _catalog_columns(catalog: Catalog) -> Columns:
     }
     if catalog.titles is not None:
         columns["title"] = np.array(catalog.titles, dtype=object)
-    for column in catalog.columns.values():
-        columns[f"column {column.name}"] = _stored(column)
+    for place, column in enumerate(catalog.columns.values()):  # names in SQL do not tell capitals apart
+        columns[f"column {place}"] = _stored(column)
     return columns
 
 

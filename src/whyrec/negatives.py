@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
 
 from whyrec.interactions import Interactions
 
@@ -25,7 +26,8 @@ class Seen:
         if events.user_count * events.item_count <= table_bytes:
             self._table = torch.zeros(events.user_count * events.item_count, dtype=torch.bool)
             self._table[keys] = True
-        self._keys = torch.unique(keys) if self._table is None else keys.new_zeros(0)
+        none = keys.new_full((1,), -1)  # no pair has this key; with it there is always one to find
+        self._keys = torch.unique(torch.cat([none, keys])) if self._table is None else none
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each user, (users,), has seen each of the items of the same row, (users, items); bool."""
@@ -68,4 +70,5 @@ def distinct_uniform(
         luck[seen.contains(rows, everything)] = -1.0
         best = luck.topk(min(count, seen.item_count), dim=1)
         chosen.append(torch.where(best.values >= 0, best.indices, -1))
-    return torch.cat(chosen)
+    drawn = torch.cat(chosen)
+    return F.pad(drawn, (0, count - drawn.shape[1]), value=-1)

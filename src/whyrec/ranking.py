@@ -82,7 +82,7 @@ def rank_among(model: Recommender, known: Interactions, held_out: Interactions, 
         place = torch.arange(positives.shape[1], device=scores.device).expand_as(positives)
         others = items >= 0
         others[:, : positives.shape[1]] = False
-        others &= ~(items[:, :, None] == positives[:, None, :]).any(-1)
+        others &= ~_repeated(items)
         found.append(_ranks(scores, torch.where(positives >= 0, place, -1), others))
         candidates.append(others.sum(1).cpu() + (positives >= 0).sum(1).cpu())
     return Ranks(users, torch.cat(found), torch.cat(candidates))
@@ -108,6 +108,14 @@ def _ranks(scores: Tensor, positives: Tensor, others: Tensor) -> Tensor:
     ahead = torch.stack([(rivals >= own[:, place, None]).sum(1) for place in range(own.shape[1])], dim=1)
     place = torch.arange(1, own.shape[1] + 1, device=scores.device)
     return torch.where(torch.isfinite(own), ahead + place, 0).cpu()
+
+
+def _repeated(items: Tensor) -> Tensor:
+    """Which places of each row hold an item that stands further left, too; (users, items) bool."""
+    ordered, places = items.sort(dim=1, stable=True)
+    again = torch.zeros_like(ordered, dtype=torch.bool)
+    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return torch.zeros_like(again).scatter_(1, places, again)
 
 
 def _clear(mask: Tensor, items: Tensor) -> None:

@@ -97,6 +97,8 @@ def recommend(
     3
     """
     model.require_built()
+    if users is not None and len(users) == 0:
+        raise InvalidSetting("users=[] names nobody; leave users out to recommend to everybody")
     if k < 1:
         raise InvalidSetting(f"k={k}: a list has at least one place")
     if history is not None:
@@ -116,7 +118,7 @@ def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id]
         raise InvalidSetting("an explanation needs a user or a history")
     seen = _rows_of_past(model, history) if history is not None else _past_of(model, user)
     wanted = torch.from_numpy(model.items.vocabulary.rows([item])).to(model.device)
-    seen = seen[seen != wanted][None]
+    seen = _most_recent(model, seen[seen != wanted])[None]
     known = -1 if history is not None or user is None else int(model.users.vocabulary.rows([user])[0])
     rows = torch.tensor([known], device=model.device)
     with torch.no_grad():
@@ -140,9 +142,15 @@ def _for_somebody_new(model: Recommender, history: Sequence[Id], k: int, exclude
     seen = _rows_of_past(model, history)[None]
     rows = torch.tensor([-1], device=model.device)
     everything = torch.arange(len(model.items), device=model.device)[None]
-    found = scores_of(model, Request(rows, everything, seen[:, -max(model.history_limit, 1) :], compact=True))
+    looked_at = _most_recent(model, seen[0])[None]
+    found = scores_of(model, Request(rows, everything, looked_at, compact=True))
     items, scores = best_items(found, seen if exclude_seen else seen[:, :0], k)
-    return Recommendations(model.users, model.items, rows.cpu(), items.cpu(), scores.cpu(), seen.cpu())
+    return Recommendations(model.users, model.items, rows.cpu(), items.cpu(), scores.cpu(), looked_at.cpu())
+
+
+def _most_recent(model: Recommender, seen: Tensor) -> Tensor:
+    """The part of a past that the model looks at; (length,)."""
+    return seen[len(seen) - min(len(seen), model.history_limit) :]
 
 
 def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:

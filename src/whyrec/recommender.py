@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
@@ -197,8 +198,10 @@ class Recommender(nn.Module, ABC):
         known = self.known if known is None else known
         if known is None or self.history_limit == 0:
             return users.new_full((len(users), 0), -1)
-        rows = known.histories(users.cpu().numpy(), self.history_limit)
-        return torch.from_numpy(rows).to(users.device)
+        rows = users.cpu().numpy()
+        found = known.histories(np.maximum(rows, 0), self.history_limit)
+        found[rows < 0] = -1  # nothing is known of somebody new
+        return torch.from_numpy(found).to(users.device)
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def _train(
                 bar.advance(task)
             model.eval()
             validation = _validate(model, data.train, judges)
-            loss = float(torch.stack(losses).mean())
+            loss = _finite(float(torch.stack(losses).mean()), model, number)
             log.append(Epoch(number, loss, validation, time.perf_counter() - started))
             bar.update(task, said=_say(log[-1]))
             if validation is None or number == _best(tuple(log)):
@@ -153,6 +154,14 @@ def step(model: Recommender, request: Request, optimizer: torch.optim.Optimizer)
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def _finite(loss: float, model: Recommender, epoch: int) -> float:
+    if not math.isfinite(loss):
+        raise WhyrecError(
+            f"training {type(model).__name__} diverged in epoch {epoch}: its loss is {loss}; lower learning_rate"
+        )
+    return loss
 
 
 def _judges(data: TrainingData, training: Training) -> Interactions:

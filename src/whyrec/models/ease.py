@@ -59,9 +59,10 @@ class EASE(Recommender):
 
     def embed(self, request: Request) -> Inputs:
         there = request.history >= 0  # (users, length)
+        there = there if request.hidden is None else there & ~request.hidden
         rows = request.history.clamp(min=0)
         if request.compact:
-            x = torch.zeros(len(rows), len(self.items), device=rows.device).scatter_add_(1, rows, there.float())
+            x = self.weights.new_zeros(len(rows), len(self.items)).scatter_add_(1, rows, there.to(self.weights.dtype))
             return {"history": Part.of(self._summed(x, request.items)[:, :, None, None], summed=True)}
         items = request.items.expand(len(rows), -1)
         brought = self.weights[rows[:, None, :], items[:, :, None]] * there[:, None, :]  # (users, items, length)

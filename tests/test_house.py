@@ -1,0 +1,164 @@
+"""What the house promises: files import upwards only, stay small, hold one thing, and cost nothing until used."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import whyrec
+from whyrec import kinds
+
+ROOT = Path(__file__).parents[1]
+HOUSE = Path(whyrec.__path__[0])
+FILES = sorted(HOUSE.rglob("*.py"))
+
+# fmt: off
+ORDER = [
+    "errors", "settings", "kinds",
+    "interactions", "dataset", "tables", "cells", "reading", "split", "datasets", "sources",
+    "training", "recommender", "vectors", "negatives", "losses", "metrics", "ranking",
+    "models", "train", "checkpoint", "recommendations", "statistics", "evaluation",
+    "attribution", "operations", "relevance", "rules",
+    "question", "backward", "coalitions", "explainers", "explanation",
+    "spearman", "orders", "faithfulness", "report_card", "reasons",
+    "figures", "report_content", "html_report", "demo", "doctor", "cli",
+]
+# fmt: on
+"""Rooms from top to bottom: a file imports only from rooms above its own. Plural ones are folders."""
+
+NEVER = {"pandas", "polars", "pyarrow", "scipy", "sklearn", "captum", "shap", "lime", "torchvision", "zennit"}
+"""Packages that users and tests may bring along, and that the library does not import."""
+
+PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(HOUSE))
+
+
+def room_of(file: Path) -> str:
+    inside = file.relative_to(HOUSE)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Every module that a file imports, at its top or when a function runs, with its full name."""
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(file)}, line {node.lineno}: write the import with its full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_used_by(file: Path) -> set[str]:
+    """Rooms that a file imports from; its own only where it imports a neighbour, not what its folder shares."""
+    rooms = set()
+    for name in imports_of(file):
+        package, room, *inside = [*name.split("."), "", ""]
+        neighbour = bool(inside[0]) and (HOUSE / room / f"{inside[0]}.py").is_file()
+        if package == "whyrec" and (room != room_of(file) or neighbour):
+            rooms.add(room)
+    return rooms - {"__version__"}
+
+
+inner = pytest.mark.parametrize(
+    "file", [file for file in FILES if not file.stem.startswith("__") or file.parent != HOUSE], ids=name_of
+)
+every = pytest.mark.parametrize("file", FILES, ids=name_of)
+
+
+@inner
+def test_a_file_imports_only_from_rooms_above_it(file: Path) -> None:
+    room = room_of(file)
+    assert room in ORDER, f"{name_of(file)} has no place in ORDER in {__file__}: put it below all that it imports"
+    above = set(ORDER[: ORDER.index(room)])
+    assert not rooms_used_by(file) - above, f"{name_of(file)} imports from rooms that are not above {room}"
+
+
+def test_every_room_exists() -> None:
+    assert set(ORDER) - {room_of(file) for file in FILES} == set()
+
+
+def test_the_page_about_the_house_shows_the_same_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if re.match(r"\| `[a-z_]+/?` ", line)]
+    assert [name.strip("/`") for row in rows for name in row.split()] == ORDER
+
+
+@every
+def test_a_file_is_named_for_its_idea(file: Path) -> None:
+    assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "base", "core"}
+
+
+@every
+def test_a_file_has_at_most_400_lines_and_says_what_it_is(file: Path) -> None:
+    assert len(file.read_text("utf-8").splitlines()) <= 400
+    assert ast.get_docstring(tree_of(file)), f"{name_of(file)} begins without a docstring"
+
+
+def public_functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions and methods that others may call, by qualified name; what is defined inside a function is private."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from ((f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef))
+
+
+@every
+def test_a_public_function_names_all_that_it_takes(file: Path) -> None:
+    allowed = {"Recommender.__init__", "Recommender.__init_subclass__"}  # settings of a model; Python's own keywords
+    for name, function in public_functions(tree_of(file)):
+        private = re.search(r"(^|\.)_(?!_)", name)
+        assert private or name in allowed or function.args.kwarg is None, f"{name} takes **{function.args.kwarg}"
+
+
+@every
+def test_nothing_is_pickled(file: Path) -> None:
+    packages = {name.split(".")[0] for name in imports_of(file)}
+    assert not packages & PICKLES
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in {"load", "save"}:
+            assert node.value.id not in {"torch", "np", "numpy"}, f"line {node.lineno} reads or writes a pickle"
+        assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle")
+    assert not {"torch.load", "torch.save"} & set(imports_of(file))
+
+
+@every
+def test_no_package_is_imported_that_users_may_lack(file: Path) -> None:
+    assert not {name.split(".")[0] for name in imports_of(file)} & NEVER
+
+
+def test_plural_folders_are_the_kinds_of_things() -> None:
+    assert {file.parent.name for file in HOUSE.glob("*/__init__.py")} == set(kinds.KINDS)
+
+
+THINGS = [(kind, name) for kind in kinds.KINDS for name in kinds.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), THINGS, ids=[f"{kind}/{name}" for kind, name in THINGS])
+def test_a_file_in_a_plural_folder_holds_exactly_one_public_thing(kind: str, name: str) -> None:
+    file: ModuleType = kinds.module(kind, name)
+    assert kinds.public_object(file).__doc__
+    assert file.__doc__
+
+
+def test_importing_whyrec_imports_nothing_else() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import whyrec; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["whyrec"]
