@@ -51,8 +51,8 @@ class VerifiedReasons:
         """One plain sentence."""
         reasons = self.at(row, place)
         if not reasons:
-            return self.withheld or "No past item was found to matter enough; it is here for what everybody takes."
-        titles = [one.contribution.title for one in reasons]
+            return self.withheld or "No single past item was found to matter enough."
+        titles = [f"“{one.contribution.title}”" for one in reasons]
         named = titles[0] if len(titles) == 1 else ", ".join(titles[:-1]) + " and " + titles[-1]
         return f"Because of {named}."
 

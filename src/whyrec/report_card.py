@@ -15,7 +15,7 @@ from torch import Tensor
 from whyrec import kinds
 from whyrec.attribution import Attribution
 from whyrec.coalitions import Players
-from whyrec.errors import BadInput, NotExplainableByMasking
+from whyrec.errors import BadInput, InvalidSetting, NotExplainableByMasking
 from whyrec.explanation import Explainer, method_name
 from whyrec.faithfulness.completeness import completeness
 from whyrec.faithfulness.deletion import deletion
@@ -116,11 +116,16 @@ class ReportCard:
     settings: Verification
     rows: tuple[Row, ...]
     curves: dict[str, Array] = field(repr=False)
-    """Mean target after 0 ... 100 % of the units went, most relevant first; also `random`'s and `greedy`'s."""
+    """Mean target after 0 ... 100 % of the units went, most relevant first; also `random`'s and `greedy`'s, the latter
+    NaN beyond the k units that were searched."""
 
     def row(self, method: str) -> Row:
         """The row of one method."""
-        return next(row for row in self.rows if row.method == method)
+        for row in self.rows:
+            if row.method == method:
+                return row
+        judged = ", ".join(row.method for row in self.rows)
+        raise InvalidSetting(f"{method!r} is not on this report card, which judges {judged}; verify it, too")
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -163,11 +168,11 @@ def verify(
             "explanations cannot be checked by removal; train it with user='history'"
         )
     bench = _Bench(question, settings)
-    rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.mean_curve(bench.best_removal)}
+    rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.best_curve()}
     for explainer in explainers:
         row, curve = bench.judge(explainer)
         rows.append(row)
-        curves[row.method] = curve
+        curves.setdefault(row.method, curve)  # `random` stays the floor of many orders
     return ReportCard(kinds.name_of(model), question.shape[0], skipped, settings, tuple(rows), curves)
 
 
@@ -224,6 +229,13 @@ class _Bench:
         most, _ = removal_curves(self.players, ranks, self.settings.steps)
         found: Array = most.double().flatten(1).mean(1).cpu().numpy()
         return found
+
+    def best_curve(self) -> Array:
+        """The same for the best order found, which is searched for the first k units only; NaN beyond."""
+        curve, steps = self.mean_curve(self.best_removal), self.settings.steps
+        most_units = int(self.players.present.sum(-1).max())
+        beyond = np.round(most_units * np.arange(steps + 1) / steps) > self.settings.k
+        return np.where(beyond, np.nan, curve)
 
     def judge(self, explainer: Explainer) -> tuple[Row, Array]:
         """One method's row, and its removal curve."""
