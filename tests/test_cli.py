@@ -100,6 +100,18 @@ def test_the_verbs_run_one_after_the_other_from_a_file_to_a_verdict(run: Any, ra
     assert "<html" in (tmp_path / "report.html").read_text()
 
 
+def test_any_metrics_can_be_asked_for_and_what_has_no_interval_is_null(run: Any, model: Path) -> None:
+    found = run("evaluate", model, "--metrics", "mrr,auc,coverage", "--baselines", "ease", "--json").json
+    assert list(found["metrics"]) == list(found["baselines"]["ease"]) == ["MRR@10", "AUC", "Coverage@10"]
+    assert found["metrics"]["Coverage@10"]["low"] is None
+    assert found["metrics"]["AUC"]["low"] < found["metrics"]["AUC"]["value"]
+    wrong = run("evaluate", model, "--metrics", "ndgc")
+    assert (wrong.code, wrong.err.splitlines()) == (
+        1,
+        ["whyrec: there is nothing called 'ndgc' among the metrics; did you mean 'ndcg'?"],
+    )
+
+
 def test_somebody_new_gets_a_list_and_reasons_from_a_history(run: Any, model: Path) -> None:
     listed = run("recommend", model, "--history", "i0003,i0007", "-k", "2", "--json").json
     assert listed["user"] == "new user"

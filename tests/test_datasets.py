@@ -147,6 +147,139 @@ def test_movielens_100k_has_its_published_numbers() -> None:
     assert data.users.columns["zip"].kind == "category"
 
 
+ML_1M = {
+    "ratings.dat": "1::20::5::978300760\n2::10::3::978300761\n1::10::4::978300700\n",
+    "users.dat": "1::F::1::10::48067\n2::M::56::0::02139\n",
+    "movies.dat": '10::Caf\xe9 :Nord: "9" (1995)::Animation|Children\'s\n20::Quay::Drama\n30::Shed (1999)::War\n',
+}
+ML_CSV = {
+    "ratings.csv": "userId,movieId,rating,timestamp\n1,20,4.0,964982703\n2,10,0.5,964982700\n",
+    "movies.csv": 'movieId,title,genres\n10,"Reed, The (2006\u20132007)",Crime|Drama\n20,Quay,(no genres listed)\n',
+    "tags.csv": "userId,movieId,tag,timestamp\n2,10,slow,1\n1,10,Slow,2\n9,99,x,3\n1,10,by night,3\n2,10,,4\n",
+    "links.csv": "not looked at",
+}
+
+
+def written(folder: Path, files: dict[str, str], encoding: str = "utf-8") -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_bytes(text.replace("\n", "\r\n" * (encoding == "utf-8") or "\n").encode(encoding))
+    return folder
+
+
+def test_movielens_1m_writes_out_what_its_codes_mean(tmp_path: Path) -> None:
+    data = movielens.load(written(tmp_path / "ml", ML_1M, "latin-1"))
+    assert (data.users.vocabulary.ids(), data.items.vocabulary.ids()) == ([1, 2], [20, 10, 30])
+    assert data.items.titles == ("Quay", 'Café :Nord: "9" (1995)', "Shed (1999)")
+    assert data.items.columns["genres"].values.tolist() == [("Drama",), ("Animation", "Children's"), ("War",)]
+    np.testing.assert_equal(data.items.columns["year"].values, [np.nan, 1995, 1999])
+    users = {name: (column.kind, column.values.tolist()) for name, column in data.users.columns.items()}
+    assert users == {
+        "gender": ("category", ["F", "M"]),
+        "age": ("category", ["under 18", "56 and more"]),
+        "occupation": ("category", ["K-12 student", "other or not specified"]),
+        "zip": ("category", ["48067", "02139"]),
+    }
+    assert data.interactions.values is not None
+    assert data.interactions.values.tolist() == [5, 3, 4]
+    assert data.interactions.times is not None
+    assert data.interactions.times.tolist() == [978300760, 978300761, 978300700]
+    assert (data.name, "no redistribution" in data.licence) == ("ml-1m", True)
+    assert data.findings == ("1 items of movies.dat occur in no interaction",)
+
+
+def test_movielens_1m_without_times_keeps_the_order_of_the_file_and_says_so(tmp_path: Path) -> None:
+    folder = written(tmp_path / "ml", ML_1M, "latin-1")
+    timed = movielens.load(folder)
+    untimed = "".join(line.rpartition("::")[0] + "\n" for line in ML_1M["ratings.dat"].splitlines())
+    (folder / "ratings_notime.dat.gz").write_bytes(gzip.compress(untimed.encode()))
+    (folder / "ratings.dat").unlink()
+    data = movielens.load(folder)
+    assert data.interactions.times is None
+    assert np.array_equal(data.interactions.values, timed.interactions.values)  # type: ignore[arg-type]
+    assert data.findings[-1] == "this copy has no times: the order of the file stands for the order of events"
+
+
+def test_movielens_in_csv_files_has_tags_and_years_of_its_films(tmp_path: Path) -> None:
+    data = movielens.load(written(tmp_path / "ml-tiny", ML_CSV))
+    assert (data.users.vocabulary.ids(), data.items.vocabulary.ids()) == ([1, 2], [20, 10])
+    assert data.items.titles == ("Quay", "Reed, The (2006\u20132007)")
+    columns = {name: (column.kind, column.values.tolist()) for name, column in data.items.columns.items()}
+    assert columns == {
+        "genres": ("multi", [None, ("Crime", "Drama")]),
+        "tags": ("multi", [None, ("slow", "by night")]),
+        "year": ("numeric", [pytest.approx(np.nan, nan_ok=True), 2006.0]),
+    }
+    assert (data.name, "may be redistributed" in data.licence) == ("ml-tiny", True)
+    (tmp_path / "ml-tiny" / "tags.csv").unlink()
+    assert movielens.load(tmp_path / "ml-tiny").items.columns.keys() == {"genres", "year"}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "text", "expected"),
+    [
+        (ML_1M, "users.dat", "1::F::2::10::48067\n2::M::1::1::1\n", r"users\.dat, column 'age': '2' is no code"),
+        (
+            ML_1M,
+            "users.dat",
+            "1::F::1::21::48067\n2::M::1::1::1\n",
+            r"users\.dat, column 'occupation': '21' is no code",
+        ),
+        (ML_1M, "users.dat", "1::F::::1::48067\n", r"users\.dat, column 'age': all cells are empty"),
+        (ML_1M, "users.dat", "1::F::1\n", r"users\.dat, line 1: 3 cells for 5 columns"),
+        (ML_1M, "movies.dat", "10::Nord::\n", r"movies\.dat, column 'genres': all cells are empty"),
+        (ML_1M, "ratings.dat", "1::10::5::x\n", r"ratings\.dat, line 1, column 'time': 'x' is no time"),
+        (
+            ML_CSV,
+            "ratings.csv",
+            "user,item\n1,2\n",
+            r"ratings\.csv: the columns of MovieLens are userId,movieId,rating,",
+        ),
+        (
+            ML_CSV,
+            "movies.csv",
+            "movieId,title\n1,2\n",
+            r"movies\.csv: the columns of MovieLens are movieId,title,genres",
+        ),
+        (ML_CSV, "tags.csv", "movieId,tag\n1,2\n", r"tags\.csv: the columns of MovieLens are userId,movieId,tag"),
+        (
+            ML_CSV,
+            "tags.csv",
+            "userId,movieId,tag,timestamp\n1,,x,1\n",
+            r"tags\.csv, line 2, column 'movieId': an empty",
+        ),
+    ],
+)
+def test_a_bad_movielens_file_is_refused_in_plain_words(
+    tmp_path: Path, files: dict[str, str], name: str, text: str, expected: str
+) -> None:
+    folder = written(tmp_path / "ml", files | {name: text}, "latin-1" if files is ML_1M else "utf-8")
+    with pytest.raises(BadInput, match=expected):
+        movielens.load(folder)
+
+
+def test_movielens_1m_has_its_published_numbers() -> None:
+    data = movielens.load(real("ml-1m"))
+    assert (len(data.interactions), len(data.users), len(data.items)) == (1_000_209, 6_040, 3_883)
+    assert int((data.interactions.item_counts > 0).sum()) == 3_706
+    assert np.unique(data.interactions.values).tolist() == [1, 2, 3, 4, 5]  # type: ignore[arg-type]
+    assert set(data.users.columns["age"].values) == set(movielens.AGES.values())
+    assert set(data.users.columns["occupation"].values) == set(movielens.OCCUPATIONS)
+    assert data.items.title(int(data.items.vocabulary.rows([73])[0])) == "Misérables, Les (1995)"
+    years = data.items.columns["year"].values
+    assert (np.nanmin(years), np.nanmax(years), np.isnan(years).sum()) == (1919, 2000, 0)
+
+
+def test_movielens_latest_small_has_its_published_numbers() -> None:
+    data = movielens.load(real("ml-latest-small"))
+    assert (len(data.interactions), len(data.users), len(data.items)) == (100_836, 610, 9_742)
+    assert data.name == "ml-latest-small"
+    assert int((data.interactions.item_counts > 0).sum()) == 9_724
+    assert np.unique(data.interactions.values).tolist() == [half / 2 for half in range(1, 11)]  # type: ignore[arg-type]
+    assert sum(tags is not None for tags in data.items.columns["tags"].values) == 1_572
+    assert data.findings == ("18 items of movies.csv occur in no interaction",)
+
+
 NCF = {
     "tiny.train.rating": "0\t0\t5\t10\n0\t1\t3\t11\n1\t4\t4\t12\n2\t1\t4\t12\n",
     "tiny.test.rating": "1\t0\t5\t20\n0\t2\t4\t21\n",

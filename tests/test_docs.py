@@ -48,6 +48,15 @@ def test_the_model_of_the_how_to_page_trains_explains_and_is_saved(module_of: ob
     assert torch.equal(again.scores, lists.scores)
 
 
+def test_the_metric_of_the_how_to_page_is_measured_like_any_other(module_of: object) -> None:
+    source, trial = blocks("docs/how-to/add-a-metric.md")
+    module = module_of("how_to_metric", source)  # type: ignore[operator]
+    assert module.nearness(torch.tensor([[6, 9], [11, 0]]), 10).tolist() == [0.5, 0.0]
+    found: dict[str, object] = {}
+    exec(trial.replace("print(", "found = str("), found)  # noqa: S102 (our own page)
+    assert "Nearness@10" in str(found["found"])
+
+
 def test_the_explainer_of_the_how_to_page_is_judged_like_any_other(module_of: object) -> None:
     source, trial = blocks("docs/how-to/add-an-explainer.md")
     module = module_of("how_to_explainer", source)  # type: ignore[operator]

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from whyrec import statistics
+from whyrec import kinds, statistics
 from whyrec.datasets import ncf, planted
-from whyrec.errors import BadInput
+from whyrec.errors import BadInput, InvalidSetting
 from whyrec.evaluation import Evaluation, Protocol, evaluate
+from whyrec.metrics import Lists
+from whyrec.metrics.coverage import coverage
 from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
+from whyrec.metrics.novelty import novelty
+from whyrec.metrics.popularity_bias import popularity_bias
 from whyrec.models.ease import EASE
 from whyrec.models.popularity import Popularity
 from whyrec.negatives import Seen, distinct_uniform
+from whyrec.recommendations import recommend
 from whyrec.recommender import Recommender, Request
 from whyrec.split import Split, leave_last_out
 from whyrec.train import fit
@@ -126,6 +133,87 @@ def test_an_evaluation_prints_as_a_table_and_becomes_json(model: Recommender, sp
     assert baseline.startswith("popularity")
     assert how == found.how
     assert how.startswith(f"{split.how}; {len(split.test)} users, each test item ranked against all items")
+
+
+ALL = kinds.names("metrics")
+
+
+@pytest.mark.parametrize("protocol", ["full", "sampled"])
+def test_every_metric_has_its_label_and_its_number_beside_the_baselines(
+    model: Recommender, split: Split, protocol: Protocol
+) -> None:
+    found = evaluate(model, split, protocol=protocol, negatives=20, metrics=ALL, k=5)
+    labels = {
+        name: file.LABEL if file.OF == "candidates" else f"{file.LABEL}@5"
+        for name in ALL
+        for file in [kinds.module("metrics", name)]
+    }
+    assert list(found.metrics) == list(found.per_user) == list(found.baselines["popularity"]) == list(labels.values())
+    assert "AUC" in found.metrics
+    for label, estimate in found.metrics.items():
+        assert np.isfinite(estimate.value)
+        assert estimate.n == 60
+        assert estimate.has_interval == (label not in ("Coverage@5", "Gini@5"))
+        if estimate.has_interval:
+            assert estimate.low < estimate.value < estimate.high
+    json.dumps(found.to_json())
+
+
+def test_metrics_of_lists_look_at_what_would_be_recommended_under_either_protocol(
+    model: Recommender, split: Split
+) -> None:
+    users = np.unique(split.test.users)
+    lists = recommend(model, model.users.vocabulary.ids(users), k=5)
+    expected = Lists(lists.item_rows, users, split.known)
+    for protocol in ("full", "sampled"):
+        found = evaluate(model, split, protocol=protocol, k=5, metrics=("coverage", "novelty", "popularity_bias"))
+        assert found.metrics["Coverage@5"].value == coverage(expected).item()
+        assert found.metrics["Novelty@5"] == statistics.mean_interval(novelty(expected).numpy())
+        popular = popularity_bias(expected).mean(0)
+        assert found.metrics["PopularityBias@5"].value == pytest.approx(float(popular[0] / popular[1]))
+        assert "Coverage@5, Novelty@5, PopularityBias@5: of the lists of these users" in str(found)
+
+
+def test_auc_counts_the_candidates_of_the_protocol(model: Recommender, split: Split) -> None:
+    found = evaluate(model, split, protocol="sampled", negatives=9, seed=4, metrics=("auc",))
+    ranks = np.array(slow_ranks_among_drawn(model, split, 9, 4))
+    assert found.metrics["AUC"].value == pytest.approx(np.mean(1 - (ranks - 1) / 9))
+
+
+def slow_ranks_among_drawn(model: Recommender, split: Split, count: int, seed: int) -> list[int]:
+    everything = Seen(split.known.together_with(split.test))
+    drawn = distinct_uniform(np.arange(60), count, everything, torch.Generator().manual_seed(seed))
+    return slow_ranks(model, split, drawn.numpy())
+
+
+def test_an_evaluation_keeps_what_each_user_got_and_the_evaluations_of_its_baselines(
+    model: Recommender, split: Split
+) -> None:
+    found = evaluate(model, split, baselines=("popularity", "mf"))
+    assert found.per_user["NDCG@10"].values.tolist() == ndcg(found.ranks.ranks, 10).tolist()
+    alone = evaluate(fit(Popularity(), split), split, baselines=())
+    beside = found.baseline("popularity")
+    assert beside.model == "popularity"
+    assert beside.metrics == alone.metrics == found.baselines["popularity"]
+    assert beside.ranks.ranks.equal(alone.ranks.ranks)
+    assert beside.ranks.users.tolist() == found.ranks.users.tolist()
+    with pytest.raises(InvalidSetting, match="no baseline 'ease' stands beside ease, but popularity, mf; name it in"):
+        found.baseline("ease")
+
+
+def test_a_metric_from_elsewhere_is_measured_like_any_other(
+    model: Recommender, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = types.ModuleType("mine")
+    exec(  # noqa: S102 (our own text)
+        "LABEL, OF = 'Top', 'ranks'\ndef top(ranks, k): return ((ranks == 1).any(1)).double()\n", vars(mine)
+    )
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    found = evaluate(model, split, metrics=("mine:top",))
+    assert found.metrics["Top@10"].value == np.mean(found.ranks.ranks[:, 0].numpy() == 1)
+    del mine.LABEL
+    with pytest.raises(InvalidSetting, match=r"metric 'mine:top': .*LABEL.*add-a-metric\.md"):
+        evaluate(model, split, metrics=("mine:top",))
 
 
 def test_an_empty_test_part_is_refused(model: Recommender, split: Split) -> None:

@@ -21,14 +21,16 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 # fmt: off
 ORDER = [
-    "errors", "settings", "kinds",
-    "interactions", "dataset", "tables", "cells", "reading", "split", "datasets", "sources",
-    "training", "recommender", "vectors", "negatives", "losses", "metrics", "ranking",
-    "models", "train", "checkpoint", "recommendations", "statistics", "evaluation",
+    "errors", "settings", "search_space", "kinds",
+    "interactions", "dataset", "tables", "lines", "frames", "cells", "reading", "split", "datasets", "sources",
+    "training", "recommender", "vectors", "pair_network", "item_weights", "lazy_adam",
+    "negatives", "losses", "co_occurrence", "metrics", "ranking",
+    "models", "resume", "train", "loggers", "checkpoint", "tuning",
+    "recommendations", "statistics", "evaluation", "comparison",
     "attribution", "operations", "relevance", "rules",
     "question", "backward", "coalitions", "explainers", "explanation",
     "spearman", "orders", "faithfulness", "report_card", "reasons",
-    "figures", "report_content", "html_report", "demo", "doctor", "cli",
+    "figures", "report_content", "html_report", "demo", "doctor", "data_doctor", "cli",
 ]
 # fmt: on
 """Rooms from top to bottom: a file imports only from rooms above its own. Plural ones are folders."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.worlds import Hybrid, Values, built, explainable_models, network, noise, pair, request, wired
+from tests.worlds import Hybrid, Values, built, models_with_rules, network, noise, pair, request, wired
 from torch import Tensor, nn
 
 from whyrec.attribution import Attribution
@@ -39,7 +39,7 @@ def state_of(model: nn.Module) -> list[object]:
     return [hooks, weights, flags, [module.training for module in model.modules()], torch.is_grad_enabled()]
 
 
-@pytest.mark.parametrize("name", explainable_models())
+@pytest.mark.parametrize("name", models_with_rules())
 @pytest.mark.parametrize("epsilon", [0.0, 1e-6])
 def test_a_model_is_left_as_it_was_found(name: str, epsilon: float) -> None:
     model = built(name)
@@ -52,7 +52,7 @@ def test_a_model_is_left_as_it_was_found(name: str, epsilon: float) -> None:
 
 
 def test_the_score_is_the_same_to_the_last_bit() -> None:
-    for name in explainable_models():
+    for name in models_with_rules():
         for epsilon in (0.0, 1e-6, 0.1, 0.5):
             model = built(name, dtype=torch.float32)
             scores = model.score(model.embed(request(model)))
@@ -105,7 +105,7 @@ def test_an_explanation_works_inside_no_grad_and_other_modes() -> None:
     assert found.relevance["p"].equal(expected.relevance["p"])
 
 
-@pytest.mark.parametrize("name", explainable_models())
+@pytest.mark.parametrize("name", models_with_rules())
 def test_a_model_in_train_mode_is_refused(name: str) -> None:
     model = built(name)
     wanted = request(model)

@@ -243,7 +243,7 @@ def test_a_bad_file_is_refused_in_plain_words(tmp_path: Path, name: str, content
 
 def test_an_absent_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert complaint(tmp_path / "log.csv").startswith(": there is no such file")
-    assert complaint(tmp_path).startswith(": this is a folder")
+    assert complaint(tmp_path).startswith(": this is a folder without a Parquet file")
     assert complaint(tmp_path / "log.parquet").startswith(": there is no such file")
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from whyrec.statistics import RESAMPLES_AT_ONCE, Array, Estimate, Statistic, bootstrap, mean_interval, wilson
+from whyrec.errors import InvalidSetting
+from whyrec.statistics import (
+    RESAMPLES_AT_ONCE,
+    Array,
+    Estimate,
+    Statistic,
+    bootstrap,
+    holm,
+    mcnemar,
+    mean_interval,
+    users_for_means,
+    users_for_shares,
+    wilson,
+)
 
 
 def first_column(means: Array) -> Array:
@@ -140,3 +154,73 @@ def test_an_estimate_prints_with_its_interval_and_becomes_json() -> None:
     found = Estimate(0.25, 0.046, 0.699, 4)
     assert str(found) == "0.250 [0.046, 0.699]"
     assert found.to_json() == {"value": 0.25, "low": 0.046, "high": 0.699, "n": 4}
+    assert found.has_interval
+
+
+def test_a_number_of_all_users_together_prints_without_an_interval() -> None:
+    found = Estimate(0.25, np.nan, np.nan, 4)
+    assert str(found) == "0.250 (no interval)"
+    assert not found.has_interval
+
+
+@pytest.mark.parametrize(("only_one", "only_other"), [(0, 0), (3, 3), (0, 5), (1, 9), (12, 5), (40, 61)])
+def test_mcnemars_p_value_is_the_chance_of_a_fair_coin_at_least_as_far_out(only_one: int, only_other: int) -> None:
+    n, off = only_one + only_other, abs(only_one - only_other)
+    as_far = sum(math.comb(n, hits) for hits in range(n + 1) if abs(2 * hits - n) >= off)
+    assert mcnemar(only_one, only_other) == mcnemar(only_other, only_one) == pytest.approx(as_far / 2**n, rel=1e-12)
+
+
+def test_mcnemars_p_value_of_many_users_is_that_of_the_normal_curve() -> None:
+    assert mcnemar(30_000, 30_500) == pytest.approx(2 * NormalDist().cdf(-(500 - 1) / np.sqrt(60_500)), rel=1e-3)
+
+
+def test_holm_raises_p_values_by_how_many_are_left_and_keeps_their_order() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # by hand: 3x, 1x -> 2x, 2x, 4x
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.03]) == [0.03]
+    assert holm([]) == []
+
+
+def test_holm_errs_as_seldom_as_it_promises_where_nothing_differs() -> None:
+    p_values = np.random.default_rng(0).random((2_000, 4))
+    wrong = np.mean([min(holm(row)) < 0.05 for row in p_values.tolist()])
+    assert abs(wrong - (1 - 0.9875**4)) < 3 * np.sqrt(0.05 * 0.95 / 2_000)
+    assert np.mean(p_values.min(1) < 0.05) > 0.15  # without it
+
+
+@pytest.mark.parametrize(
+    ("difference", "discordant", "users"), [(0.02, 0.05, 979), (0.005, 0.02, 6_277), (0.05, 0.20, 626)]
+)
+def test_users_that_a_difference_of_hit_rates_takes(difference: float, discordant: float, users: int) -> None:
+    assert users_for_shares(difference, discordant) == users_for_shares(-difference, discordant) == users
+
+
+@pytest.mark.parametrize(("times", "users"), [(2.0, 32), (5.0, 197), (10.0, 785)])
+def test_users_that_a_difference_of_means_takes(times: float, users: int) -> None:
+    assert users_for_means(0.25, times * 0.25) == users_for_means(-0.25, times * 0.25) == users
+
+
+def test_with_that_many_users_mcnemar_finds_the_difference_as_often_as_promised() -> None:
+    runs, n = 500, users_for_shares(0.05, 0.10)
+    generator = np.random.default_rng(0)
+    pairs = generator.multinomial(n, [0.075, 0.025, 0.90], size=runs)
+    found = np.mean([mcnemar(int(one), int(other)) < 0.05 for one, other, _ in pairs])
+    assert 0.72 < found < 0.86  # the exact test is a little shy of the promised 0.8
+
+
+def test_more_power_and_more_certainty_take_more_users() -> None:
+    assert users_for_shares(0.02, 0.05) < users_for_shares(0.02, 0.05, power=0.9)
+    assert users_for_means(0.1, 0.5) < users_for_means(0.1, 0.5, level=0.99)
+
+
+@pytest.mark.parametrize(("difference", "discordant"), [(0.0, 0.1), (0.2, 0.1), (0.1, 1.5)])
+def test_hit_rates_cannot_differ_by_more_than_the_users_they_differ_on(difference: float, discordant: float) -> None:
+    with pytest.raises(InvalidSetting, match="differ on a share of users from d to 1"):
+        users_for_shares(difference, discordant)
+
+
+def test_sample_sizes_of_nothing_are_refused() -> None:
+    with pytest.raises(InvalidSetting, match="a difference is not 0"):
+        users_for_means(0.0, 0.1)
+    with pytest.raises(InvalidSetting, match=r"power is from 0\.5 to below 1"):
+        users_for_means(0.1, 0.1, power=1.0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from whyrec import train
+from whyrec import lazy_adam, recommender, train
 from whyrec.datasets import planted
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
@@ -64,22 +64,45 @@ def slow_history(events: Interactions, users: Tensor, taken: Tensor, limit: int)
 
 
 def slow_fit(model: Recommender, events: Interactions, training: Training) -> Weights:
-    """One pass by the book: every unit apart, the loss written out, the optimiser in its plainest form."""
+    """One pass by the book: every unit apart, the loss written out, the optimiser one row after the other."""
     generator = torch.Generator().manual_seed(training.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), training.learning_rate, weight_decay=training.weight_decay, foreach=False
-    )
-    for chosen in torch.randperm(len(events), generator=generator).split(training.batch_size):
-        users, taken = torch.from_numpy(events.users)[chosen], torch.from_numpy(events.items)[chosen]
-        items = torch.cat([taken[:, None], uniform(users, training.negatives, Seen(events), generator)], 1)
-        history = slow_history(events, users, taken, model.history_limit) if model.history_limit else items[:, :0]
+    optimizer = SlowLazyAdam(model, training)
+    order = torch.randperm(len(events), generator=generator)
+    all_users, all_taken = torch.from_numpy(events.users)[order], torch.from_numpy(events.items)[order]
+    all_items = torch.cat([all_taken[:, None], uniform(all_users, training.negatives, Seen(events), generator)], 1)
+    for users, items in zip(all_users.split(training.batch_size), all_items.split(training.batch_size), strict=True):
+        history = slow_history(events, users, items[:, 0], model.history_limit) if model.history_limit else items[:, :0]
         hidden = hide_some(history, 0.5, generator) if model.history_limit else None
         scores = model.score(model.embed(Request(users, items, history, hidden)))
         loss = -(F.logsigmoid(scores[:, 0]).sum() + F.logsigmoid(-scores[:, 1:]).sum()) / scores.numel()
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         optimizer.step()
     return model.state_dict()
+
+
+class SlowLazyAdam:
+    """Adam of Kingma and Ba 2015, algorithm 1, with decoupled weight decay; of a table, rows with a gradient move."""
+
+    def __init__(self, model: Recommender, training: Training) -> None:
+        self.parameters = list(model.parameters())
+        self.moments = [[torch.zeros_like(one), torch.zeros_like(one)] for one in self.parameters]
+        self.training, self.steps = training, 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.steps += 1
+        for weight, (mean, square) in zip(self.parameters, self.moments, strict=True):
+            if weight.grad is None:
+                continue
+            gradient = weight.grad.to_dense() if weight.grad.is_sparse else weight.grad
+            rows = weight.grad._indices()[0].unique().tolist() if weight.grad.is_sparse else range(len(weight))
+            for row in rows:
+                mean[row] = 0.9 * mean[row] + 0.1 * gradient[row]
+                square[row] = 0.999 * square[row] + 0.001 * gradient[row] ** 2
+                own, spread = mean[row] / (1 - 0.9**self.steps), square[row] / (1 - 0.999**self.steps)
+                decayed = weight[row] * (1 - self.training.learning_rate * self.training.weight_decay)
+                weight[row] = decayed - self.training.learning_rate * own / (spread.sqrt() + 1e-8)
 
 
 @pytest.mark.parametrize("user", ["id", "history"])
@@ -133,6 +156,39 @@ def test_one_seed_gives_the_same_weights_to_the_last_bit(split: Split, model: ty
     torch.manual_seed(99)
     assert same(first, weights(fit(model(), split, training)))
     assert not same(first, weights(fit(model(), split, replace(training, seed=1))))
+
+
+@pytest.mark.parametrize("shared_from", [0, 10**9], ids=["rows found out", "rows one by one"])
+def test_small_and_large_batches_embed_rows_to_the_same_weights(
+    split: Split, shared_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(epochs=1, batch_size=64, seed=3)
+    plain = fit(small("id"), without_validation(split), training).state_dict()
+    monkeypatch.setattr(recommender, "SHARED_FROM", shared_from)
+    monkeypatch.setattr(lazy_adam, "SHARED_FROM", shared_from)
+    for name, tensor in fit(small("id"), without_validation(split), training).state_dict().items():
+        torch.testing.assert_close(tensor, plain[name], rtol=0, atol=1e-5)
+
+
+def test_a_model_that_was_built_and_never_fitted_is_trained_from_its_weights(split: Split) -> None:
+    begun = small().build(split.dataset.users, split.dataset.items, seed=9)
+    from_scratch = fit(small(), split, Training(epochs=1, seed=9))
+    assert same(fit(begun, split, Training(epochs=1, seed=9)).state_dict(), from_scratch.state_dict())
+    moved = small().build(split.dataset.users, split.dataset.items, seed=9)
+    with torch.no_grad():
+        moved.item_table.weight += 1.0
+    assert not same(fit(moved, split, Training(epochs=1, seed=9)).state_dict(), from_scratch.state_dict())
+
+
+def test_bpr_puts_what_was_taken_ahead(split: Split) -> None:
+    model = fit(MF(factors=16, user="id"), without_validation(split), Training(loss="bpr", epochs=60, batch_size=128))
+    assert model.log[-1].loss < 0.2 < 0.6 < model.log[0].loss
+    everybody = torch.arange(len(model.users))
+    with torch.no_grad():
+        scores = model.rank_scores(Request(everybody, torch.arange(len(model.items))[None], everybody[:, None][:, :0]))
+    taken = torch.zeros_like(scores, dtype=torch.bool)
+    taken[split.train.users, split.train.items] = True
+    assert scores[taken].mean() > scores[~taken].mean() + 2
 
 
 def test_fitting_a_fitted_model_starts_from_scratch(split: Split) -> None:
@@ -261,7 +317,9 @@ def test_ease_is_a_ridge_regression_of_each_item_on_all_others(split: Split) -> 
 
 
 def test_training_that_diverges_is_an_error_and_no_model(split: Split) -> None:
-    with pytest.raises(WhyrecError, match="MF gave a score that is not a finite number; its training diverged"):
+    with pytest.raises(
+        WhyrecError, match=r"training MF diverged in epoch 1: its loss is (nan|inf); lower learning_rate"
+    ):
         fit(small(), split, Training(epochs=3, learning_rate=1e30))
 
 

@@ -114,6 +114,15 @@ def explainable_models() -> list[str]:
     return found
 
 
+WITHOUT_RULES = ("ials",)
+"""Models whose score solves an equation, which no relevance rule shares out."""
+
+
+def models_with_rules() -> list[str]:
+    """Models that LRP explains."""
+    return [name for name in explainable_models() if name not in WITHOUT_RULES]
+
+
 Values = Mapping[str, Tensor]
 Score = Callable[[Values], Tensor]
 

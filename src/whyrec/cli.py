@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,6 +34,15 @@ Seed = Annotated[int, typer.Option(help="Where all chance comes from.")]
 User = Annotated[str | None, typer.Option(help="Id of a known user.")]
 History = Annotated[str | None, typer.Option(help="Past items of somebody new, as ID,ID,...")]
 Method = Annotated[str, typer.Option(help="How to explain; the name of a file in explainers/.")]
+UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.")]
+ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids.")]
+RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings.")]
+TimeColumn = Annotated[str | None, typer.Option(help="Column of times.")]
+Users = Annotated[Path | None, typer.Option(help="Table of users.")]
+Items = Annotated[Path | None, typer.Option(help="Table of items, with titles.")]
+Duplicates = Annotated[
+    Literal["error", "first", "last", "keep"], typer.Option(help="What to do with a pair that stands twice.")
+]
 
 
 def main() -> None:
@@ -70,18 +80,17 @@ def fit(
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the model or of its training, e.g. factors=32.")
     ] = None,
     seed: Seed = 0,
-    user: Annotated[str | None, typer.Option(help="Column of user ids.")] = None,
-    item: Annotated[str | None, typer.Option(help="Column of item ids.")] = None,
-    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of times.")] = None,
-    users: Annotated[Path | None, typer.Option(help="Table of users.")] = None,
-    items: Annotated[Path | None, typer.Option(help="Table of items, with titles.")] = None,
-    duplicates: Annotated[
-        Literal["error", "first", "last", "keep"], typer.Option(help="What to do with a pair that stands twice.")
-    ] = "error",
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    rating: RatingColumn = None,
+    time: TimeColumn = None,
+    users: Users = None,
+    items: Items = None,
+    duplicates: Duplicates = "error",
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was interrupted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model and save it with its data."""
+    """Train a model and save it with its data. A run that is interrupted can go on with --resume."""
     from whyrec import kinds
     from whyrec import train as training_loop
     from whyrec.checkpoint import save
@@ -96,7 +105,10 @@ def fit(
     split = open_split(data, columns=Columns(user, item, rating, time), users=users, items=items, duplicates=duplicates)
     for finding in split.dataset.findings:
         _tell(finding)
-    training_loop.fit(recommender, split, training)
+    kept = out.with_name(f".{out.name}.training.safetensors")
+    if not resume:
+        kept.unlink(missing_ok=True)
+    training_loop.fit(recommender, split, training, checkpoint=kept)
     save(recommender, out, split=split)
     last = max(recommender.log, key=lambda epoch: epoch.validation or 0.0, default=None)
     about = {
@@ -113,21 +125,53 @@ def fit(
 
 
 @app.command()
+def tune(
+    data: Annotated[str, typer.Option(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")],
+    out: Annotated[Path, typer.Option(help="Folder for tuned.json, the trials and the best model.")],
+    model: Annotated[str, typer.Option(help="A file in models/, or package.module:Class.")] = "neumf",
+    minutes: Annotated[float, typer.Option(help="When to stop; the trial that runs then still ends.")] = 10.0,
+    trials: Annotated[int | None, typer.Option(help="Trials at most, those of earlier calls included.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE that is not searched.")] = None,
+    seed: Seed = 0,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    rating: RatingColumn = None,
+    time: TimeColumn = None,
+    items: Items = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for good settings on the validation part and save the best model. Called again, it goes on."""
+    from whyrec import tuning
+    from whyrec.sources import Columns, open_split
+    from whyrec.training import Training
+
+    (fixed,) = _sorted_settings(settings or [], Training)
+    split = open_split(data, columns=Columns(user, item, rating, time), items=items)
+    found = tuning.tune_into(out, model, split, minutes=minutes, trials=trials, fixed=fixed, seed=seed, tell=_tell)
+    _show({"folder": str(out), **found.to_json()}, f"{found}\nsaved the best model to {out / 'model'}", as_json)
+
+
+@app.command()
 def evaluate(
     folder: Folder,
     protocol: Annotated[
         Literal["full", "sampled"], typer.Option(help="Against all items, or against 99 unseen ones.")
     ] = "full",
+    metrics: Annotated[
+        str, typer.Option(help="What to measure: names of files in metrics/, NAME,NAME.")
+    ] = "hit_rate,ndcg",
     baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Rank held-out items: HR@10 and NDCG@10 with 95 % intervals, simple baselines beside."""
+    """Rank held-out items: metrics with 95 % intervals, simple baselines beside."""
     from whyrec import evaluation
     from whyrec.checkpoint import load, load_split
 
-    names = [name for name in baselines.split(",") if name]
-    found = evaluation.evaluate(load(folder), load_split(folder), protocol=protocol, baselines=names, seed=seed)
+    measured, beside = ([name for name in given.split(",") if name] for given in (metrics, baselines))
+    found = evaluation.evaluate(
+        load(folder), load_split(folder), protocol=protocol, metrics=measured, baselines=beside, seed=seed
+    )
     _show(found.to_json(), str(found), as_json)
 
 
@@ -251,15 +295,37 @@ def report(
 
 
 @app.command()
+def check(
+    source: Annotated[str, typer.Argument(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")],
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    rating: RatingColumn = None,
+    time: TimeColumn = None,
+    users: Users = None,
+    items: Items = None,
+    duplicates: Duplicates = "keep",
+    as_json: AsJson = False,
+) -> None:
+    """Look a data set over before training: what is odd about it, and what to do. The exit code is 0 all the same."""
+    from whyrec.data_doctor import check as findings_of
+    from whyrec.sources import Columns, open_data
+    from whyrec.split import Split
+
+    columns = Columns(user, item, rating, time)
+    found = open_data(source, columns=columns, users=users, items=items, duplicates=duplicates)
+    for noticed in found.dataset.findings if isinstance(found, Split) else found.findings:
+        _tell(noticed)
+    findings = findings_of(found)
+    _show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation."""
     from whyrec.doctor import installation
 
     findings = installation()
-    signs = {"good": "  ok  ", "note": " note ", "bad": " BAD  "}
-    lines = [signs[one.level] + one.what + (f": {one.advice}" if one.advice else "") for one in findings]
-    plain = [{"level": one.level, "what": one.what, "advice": one.advice} for one in findings]
-    _show({"findings": plain}, "\n".join(lines), as_json)
+    _show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
     if any(one.level == "bad" for one in findings):
         raise typer.Exit(1)
 

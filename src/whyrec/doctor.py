@@ -21,6 +21,10 @@ class Finding:
     what: str
     advice: str = ""
 
+    def __str__(self) -> str:
+        sign = {"good": "  ok  ", "note": " note ", "bad": " BAD  "}[self.level]
+        return f"{sign}{self.what}: {self.advice}" if self.advice else sign + self.what
+
 
 def installation() -> list[Finding]:
     """Python, packages and devices; `bad` findings keep whyrec from working."""

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from whyrec import kinds
-from whyrec.errors import BadInput
+from whyrec.errors import BadInput, InvalidSetting
+from whyrec.metrics import Lists, Of
 from whyrec.negatives import Seen, distinct_uniform
-from whyrec.ranking import Ranks, rank_among, rank_in_catalogue
+from whyrec.ranking import Ranks, best_items, catalogue_scores, rank_among, rank_in_catalogue
 from whyrec.recommender import Recommender
 from whyrec.split import Split
-from whyrec.statistics import Estimate, mean_interval
+from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
 from whyrec.train import fit
 
 Protocol = Literal["full", "sampled"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PerUser:
+    """What one metric says of each user, before users come together."""
+
+    values: Array  # (users,) to be averaged; (users, 2), the ratio of two means; (), one number of all lists
+    of: Of
+
+    def estimate(self, users: int) -> Estimate:
+        """The number that is printed, with its interval; `users` is how many were measured."""
+        if self.values.ndim == 0:
+            return Estimate(float(self.values), float("nan"), float("nan"), users)
+        if self.values.ndim == 1:
+            return mean_interval(self.values)
+        there = ~np.isnan(self.values).any(1)
+        return bootstrap(self.values[there], lambda means: means[:, 0] / means[:, 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +51,17 @@ class Evaluation:
     metrics: Mapping[str, Estimate]
     baselines: Mapping[str, Mapping[str, Estimate]]
     ranks: Ranks = field(repr=False)
+    per_user: Mapping[str, PerUser] = field(repr=False)
+    """What each metric says of each of `ranks.users`, in that order."""
+    beside: Mapping[str, Evaluation] = field(repr=False)
+    """The evaluations of the baselines."""
+
+    def baseline(self, name: str) -> Evaluation:
+        """A baseline's own evaluation, to be compared with this one."""
+        if name not in self.beside:
+            there = ", ".join(self.beside) or "none"
+            raise InvalidSetting(f"no baseline {name!r} stands beside {self.model}, but {there}; name it in baselines=")
+        return self.beside[name]
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -52,6 +83,9 @@ class Evaluation:
         lines += [
             f"{model:<{width}}  " + "  ".join(f"{one!s:<22}" for one in found.values()) for model, found in rows.items()
         ]
+        of_lists = ", ".join(name for name, found in self.per_user.items() if found.of == "lists")
+        if of_lists:
+            lines.append(f"{of_lists}: of the lists of these users, out of all items that a user does not know")
         return "\n".join([*lines, self.how])
 
 
@@ -70,27 +104,72 @@ def evaluate(
 
     `full` ranks against every item the user does not know; `sampled` against the split's own candidates, or `negatives`
     items drawn by `seed`. Figures of the two cannot be compared. Histories are train and validation together. A tie is
-    never in favour of the held-out item.
+    never in favour of the held-out item. Metrics of lists (`coverage`, `novelty`, ...) look at the `k` best of all
+    items that a user does not know, under either protocol.
     """
     if len(split.test) == 0:
         raise BadInput(f"{split.dataset.name}: the test part is empty, so there is nothing to evaluate on")
     drawn = _negatives(split, negatives, seed) if protocol == "sampled" else None
-    ranks = _ranks(model, split, drawn)
-    others = {name: _ranks(fit(kinds.load("models", name)(), split), split, drawn) for name in baselines}
-    return Evaluation(
-        kinds.name_of(model),
-        protocol,
-        _how(split, protocol, negatives, seed, len(ranks.users)),
-        _measured(ranks, metrics, k),
-        {name: _measured(found, metrics, k) for name, found in others.items()},
-        ranks,
-    )
+    terms = _Terms(split, protocol, _how(split, protocol, negatives, seed), k, tuple(metrics), drawn)
+    found = terms.judge(model)
+    beside = {name: terms.judge(fit(kinds.load("models", name)(), split)) for name in baselines}
+    return replace(found, baselines={name: one.metrics for name, one in beside.items()}, beside=beside)
 
 
-def _ranks(model: Recommender, split: Split, negatives: Tensor | None) -> Ranks:
-    if negatives is None:
-        return rank_in_catalogue(model, split.known, split.test)
-    return rank_among(model, split.known, split.test, negatives)
+@dataclass(frozen=True, eq=False, slots=True)
+class _Terms:
+    """What all models are judged on, and by."""
+
+    split: Split
+    protocol: Protocol
+    how: str
+    k: int
+    metrics: tuple[str, ...]
+    negatives: Tensor | None  # (users, negatives) items to rank against; None for the whole catalogue
+
+    def judge(self, model: Recommender) -> Evaluation:
+        """One model by itself."""
+        ranks = self._ranks(model)
+        per_user = self._measured(model, ranks)
+        metrics = {name: found.estimate(len(ranks.users)) for name, found in per_user.items()}
+        return Evaluation(kinds.name_of(model), self.protocol, self.how, metrics, {}, ranks, per_user, {})
+
+    def _ranks(self, model: Recommender) -> Ranks:
+        if self.negatives is None:
+            return rank_in_catalogue(model, self.split.known, self.split.test)
+        return rank_among(model, self.split.known, self.split.test, self.negatives)
+
+    def _measured(self, model: Recommender, ranks: Ranks) -> dict[str, PerUser]:
+        found: dict[str, PerUser] = {}
+        lists: Lists | None = None  # made only where a metric asks for them
+        for name in self.metrics:
+            metric = kinds.load("metrics", name)
+            label, of = _about(metric, name)
+            if of == "ranks":
+                values = metric(ranks.ranks, self.k)
+            elif of == "candidates":
+                values = metric(ranks.ranks, ranks.candidates)
+            else:
+                lists = lists or self._lists(model, ranks)
+                values = metric(lists)
+            found[label if of == "candidates" else f"{label}@{self.k}"] = PerUser(values.numpy(), of)
+        return found
+
+    def _lists(self, model: Recommender, ranks: Ranks) -> Lists:
+        known, best = self.split.known, []
+        for users, scores in catalogue_scores(model, ranks.users, known):
+            seen = torch.from_numpy(known.histories(users, known.item_count)).to(scores.device)
+            best.append(best_items(scores, seen, self.k)[0].cpu())
+        return Lists(torch.cat(best), ranks.users, known)
+
+
+def _about(metric: Any, name: str) -> tuple[str, Of]:
+    """What a metric is called in print, and what it looks at."""
+    file = sys.modules[metric.__module__]
+    try:
+        return file.LABEL, file.OF
+    except AttributeError as missing:
+        raise InvalidSetting(f"metric {name!r}: {missing}; docs/how-to/add-a-metric.md says what it needs") from None
 
 
 def _negatives(split: Split, count: int, seed: int) -> Tensor:
@@ -101,15 +180,8 @@ def _negatives(split: Split, count: int, seed: int) -> Tensor:
     return distinct_uniform(users, count, Seen(everything), torch.Generator().manual_seed(seed))
 
 
-def _measured(ranks: Ranks, metrics: Sequence[str], k: int) -> dict[str, Estimate]:
-    found = {}
-    for name in metrics:
-        metric = kinds.load("metrics", name)
-        found[f"{kinds.module('metrics', name).LABEL}@{k}"] = mean_interval(metric(ranks.ranks, k).numpy())
-    return found
-
-
-def _how(split: Split, protocol: Protocol, negatives: int, seed: int, users: int) -> str:
+def _how(split: Split, protocol: Protocol, negatives: int, seed: int) -> str:
+    users = len(np.unique(split.test.users))
     if protocol == "full":
         against = "against all items the user does not know"
     elif split.candidates is not None:

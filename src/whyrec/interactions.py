@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,13 @@ class Interactions:
     def item_counts(self) -> Rows:
         """Events of each item; (item_count,)."""
         return np.bincount(self.items, minlength=self.item_count).astype(np.int64)
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any event; the same on every machine."""
+        digest = hashlib.sha256()
+        for array in (self.users, self.items, self.values, self.times):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
     def age_rank(self) -> Rows:
         """How many later events its user has, for each event: 0 marks a user's last one; (n,)."""

@@ -20,8 +20,8 @@ KINDS = ("datasets", "models", "metrics", "rules", "explainers", "faithfulness",
 def names(kind: str) -> list[str]:
     """Names of all things of one kind, in alphabetical order.
 
-    >>> names("models")
-    ['ease', 'mf', 'neumf', 'popularity']
+    >>> "ease" in names("models")
+    True
     """
     folder = importlib.import_module(f"whyrec.{kind}")
     return sorted(module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_"))

@@ -1,4 +1,4 @@
-"""From files to a data set: CSV, TSV and Parquet, ids and titles kept, a bad cell named by file, line and column."""
+"""From files and frames to a data set: ids and titles kept, a bad cell named by file, line and column."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from whyrec.cells import Cells, Layout, layout_of, opened
 from whyrec.dataset import Catalog, Column, ColumnKind, Dataset
 from whyrec.errors import BadInput, InvalidSetting
+from whyrec.frames import Frame
 from whyrec.interactions import Id, Interactions, Vocabulary
 
 Duplicates = Literal["error", "first", "last", "keep"]
@@ -31,23 +32,31 @@ USUAL_NAMES = {
 
 
 def read(
-    source: str | Path,
+    source: str | Path | Frame,
     *,
     user: str | None = None,
     item: str | None = None,
     rating: str | None = None,
     time: str | None = None,
-    users: str | Path | None = None,
-    items: str | Path | None = None,
+    users: str | Path | Frame | None = None,
+    items: str | Path | Frame | None = None,
     name: str | None = None,
     duplicates: Duplicates = "error",
 ) -> Dataset:
-    """A log of who met what as a data set: one row for each interaction, below a header that names the columns.
+    """A log of who met what as a data set: one row for each interaction, in columns that have names.
+
+    `source` is a file with a header (.csv, .tsv), with one JSON object a line (.jsonl, .ndjson, .json), each also
+    packed (.gz), or a Parquet file; a folder of Parquet files, read in the order of their names; or a frame of Polars,
+    pandas, PyArrow or whatever else has an Arrow C stream. Errors count the rows of Parquet and of frames from 1.
 
     `user`, `item`, `rating` and `time` name columns whose names are not the usual ones; ratings and times may be
     absent. Times are seconds since 1970, or ISO dates (UTC unless they say otherwise). `users` and `items` are tables
     with an id column each: titles and further columns come from them. Where a user met an item twice, `duplicates`
     says which row of the file to keep. Blanks around a cell do not belong to it.
+
+    Missing are empty cells, null, NaN, NaT and absent keys. A missing id, rating or time is refused with its place. In
+    the further columns it becomes NaN among numbers and None elsewhere, and in place of a missing title the id stands.
+    A list of words, or words with `|` between, is a `multi` column; an empty list is missing.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,9 +67,9 @@ def read(
     (['ada', 'bob'], [70, 8], array([5., 3., 1.], dtype=float32))
     """
     data = dataset_of(
-        layout_of(Path(source)),
-        users=None if users is None else layout_of(Path(users)),
-        items=None if items is None else layout_of(Path(items)),
+        layout_of(source),
+        users=None if users is None else layout_of(users, "the frame of users"),
+        items=None if items is None else layout_of(items, "the frame of items"),
         chosen={"user": user, "item": item, "rating": rating, "time": time},
         duplicates=duplicates,
     )
@@ -89,7 +98,8 @@ def dataset_of(
     user_catalog, of_users = _catalog("user", user_ids, users, roles["user"])
     item_catalog, of_items = _catalog("item", item_ids, items, roles["item"])
     met = replace(met, user_count=len(user_catalog), item_count=len(item_catalog))
-    name, source = re.sub(r"(?i)\.[^.]+(\.gz)?$", "", events.path.name), str(events.path)
+    called, source = events.path.name, str(events.path)
+    name = called if events.parts else re.sub(r"(?i)\.[^.]+(\.gz)?$", "", called)
     return Dataset(name, met, user_catalog, item_catalog, source, findings=(*findings, *of_users, *of_items))
 
 
@@ -114,7 +124,7 @@ def _usual(role: str, columns: Iterable[str]) -> str | None:
 
 def _say_missing(events: Layout, role: str, named: str | None) -> str:
     what = f"no column is recognised as the {role}" if named is None else f"there is no column {named!r} for the {role}"
-    header = "" if events.types else ", or put a header such as user,item,rating above the rows if there is none"
+    header = ", or put a header such as user,item,rating above the rows" if events.form == "text" else ""
     listed = ", ".join([*map(reprlib.repr, events.columns[:12]), "..."][: len(events.columns)])
     return f"{events.path}: {what} among {listed}; pass {role}='...' (--{role} on the command line){header}"
 

@@ -11,6 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -23,6 +24,12 @@ from whyrec.dataset import Catalog
 from whyrec.errors import NotFitted
 from whyrec.interactions import Interactions
 from whyrec.training import Epoch, Training
+
+SHARED_FROM = 1024
+"""Fewer rows than this are embedded one by one even where some are the same: finding that out would cost more."""
+
+MARKS_PER_ROW = 64
+"""Up to so many possible rows for each given one, marking the rows is faster than sorting them."""
 
 UnitKind = Literal["past item", "column", "word", "patch", "factor", "expert"]
 
@@ -41,10 +48,34 @@ class Request:
 
     def item_rows(self) -> tuple[Tensor, Tensor | None]:
         """Items to embed, (users | 1, items), and the index that spreads them: None where they stand as asked."""
-        if not self.compact or self.items.shape[0] == 1:
+        if not self.compact or self.items.shape[0] == 1 or self.items.numel() < SHARED_FROM:
             return self.items, None
-        distinct, index = torch.unique(self.items, return_inverse=True)
-        return distinct[None], index
+        rows, index = distinct(self.items)
+        return rows[None], index
+
+    def user_rows(self) -> tuple[Tensor, Tensor | None]:
+        """Users to embed, (users, 1), or (1, distinct) with the index that spreads them, (users, 1)."""
+        if not self.compact or self.users.numel() < SHARED_FROM:
+            return self.users[:, None], None
+        rows, index = distinct(self.users)
+        return rows[None], index[:, None]
+
+
+def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The different rows in rising order, and where each of `rows` stands among them; as `torch.unique`, mostly faster.
+
+    >>> distinct(torch.tensor([[7, 2], [2, 9]]))
+    (tensor([2, 7, 9]), tensor([[1, 0], [0, 2]]))
+    """
+    largest = int(rows.max()) + 1 if rows.numel() else 0
+    if largest > MARKS_PER_ROW * rows.numel():
+        found: tuple[Tensor, Tensor] = torch.unique(rows, return_inverse=True)
+        return found
+    place = rows.new_zeros(largest)
+    place[rows.reshape(-1)] = 1  # marks instead of sorting
+    different = place.nonzero()[:, 0]
+    place[different] = torch.arange(len(different), device=rows.device)
+    return different, place[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +187,7 @@ class Recommender(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next((tensor.device for tensor in self.state_dict().values()), torch.device("cpu"))
+        return next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
 
     @abstractmethod
     def make(self, user_count: int, item_count: int) -> None:

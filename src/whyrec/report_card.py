@@ -140,10 +140,11 @@ class ReportCard:
         }
 
     def __str__(self) -> str:
-        lines = [f"{'method':<12}{'deletion':<24}{'sufficiency':<24}{'random weights':<24}verdict"]
+        width = max(12, *(len(row.method) + 2 for row in self.rows))
+        lines = [f"{'method':<{width}}{'deletion':<24}{'sufficiency':<24}{'random weights':<24}verdict"]
         for row in self.rows:
             cells = (row.deletion.normalised, row.sufficiency.normalised, row.randomisation)
-            lines.append(f"{row.method:<12}" + "".join(f"{cell!s:<24}" for cell in cells) + row.verdict)
+            lines.append(f"{row.method:<{width}}" + "".join(f"{cell!s:<24}" for cell in cells) + row.verdict)
         how = f"{self.users:,} users, {self.settings.k} units; 0 is random, 1 the best order found; 95 % intervals"
         return "\n".join([*lines, how])
 

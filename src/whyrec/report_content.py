@@ -142,13 +142,17 @@ def _quality(evaluation: Evaluation) -> dict[str, Any]:
         "metrics": list(evaluation.metrics),
         "main": main,
         "rows": [{"name": name, "own": own, "found": found} for name, own, found in rows],
-        "axes": {name: Axis(0.0, max(row[2][name].high for row in rows) or 1.0) for name in evaluation.metrics},
+        "axes": {name: Axis(0.0, max(_end(row[2][name]) for row in rows) or 1.0) for name in evaluation.metrics},
         "own": evaluation.metrics,
         "best": best,
         "standing": None if best is None else _standing(evaluation.metrics[main], best[1][main]),
         "how": evaluation.how,
         "protocol": evaluation.protocol,
     }
+
+
+def _end(found: Estimate) -> float:
+    return found.high if found.has_interval else found.value
 
 
 def _standing(own: Estimate, other: Estimate) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from whyrec import kinds
 from whyrec.dataset import Dataset
 from whyrec.errors import BadInput
-from whyrec.reading import read
+from whyrec.reading import Duplicates, read
 from whyrec.split import Split, leave_last_out
 
 
@@ -29,15 +28,28 @@ def open_split(
     columns: Columns | None = None,
     users: Path | None = None,
     items: Path | None = None,
-    duplicates: Literal["error", "first", "last", "keep"] = "error",
+    duplicates: Duplicates = "error",
 ) -> Split:
     """The data of `source`, split as published where it comes split, else by leaving each user's last event out."""
+    found = open_data(source, columns=columns, users=users, items=items, duplicates=duplicates)
+    return found if isinstance(found, Split) else leave_last_out(found)
+
+
+def open_data(
+    source: str,
+    *,
+    columns: Columns | None = None,
+    users: Path | None = None,
+    items: Path | None = None,
+    duplicates: Duplicates = "error",
+) -> Dataset | Split:
+    """The data of `source`: a split where it was published as one, else a data set."""
     kind, colon, path = source.partition(":")
     if source == "planted":
         found = kinds.load("datasets", "planted")()
     elif colon and kind in kinds.names("datasets"):
         found = kinds.load("datasets", kind)(Path(path))
-    elif Path(source).is_dir():
+    elif Path(source).is_dir() and not any(Path(source).glob("*.parquet")):
         found = kinds.load("datasets", "movielens")(Path(source))
     else:
         columns = columns or Columns()
@@ -51,8 +63,6 @@ def open_split(
             items=items,
             duplicates=duplicates,
         )
-    if isinstance(found, Split):
-        return found
-    if not isinstance(found, Dataset):
+    if not isinstance(found, Dataset | Split):
         raise BadInput(f"{source}: {kind} gives neither a data set nor a split")
-    return leave_last_out(found)
+    return found

@@ -1,13 +1,16 @@
-"""Intervals over users. No number about a model or an explanation is shown without one."""
+"""Intervals over users, tests of two models on the same users, and how many users a difference needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from whyrec.errors import InvalidSetting
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -19,15 +22,21 @@ RESAMPLES_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval over `n` users."""
+    """A number with its 95 % interval over `n` users; the ends are NaN where users drawn anew would mean nothing."""
 
     value: float
     low: float
     high: float
     n: int
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether users drawn anew would mean something; False too where nothing was measured."""
+        return not math.isnan(self.low)
+
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        interval = f"[{self.low:.3f}, {self.high:.3f}]" if self.has_interval else "(no interval)"
+        return f"{self.value:.3f} {interval}"
 
     def to_json(self) -> dict[str, float | int]:
         """As a JSON object."""
@@ -101,3 +110,78 @@ def _bca(drawn: Array, value: float, without_each: Array, level: float) -> tuple
         z = shift + normal.inv_cdf(tail)
         ends.append(float(np.quantile(drawn, normal.cdf(shift + z / (1 - acceleration * z)))))
     return ends[0], ends[1]
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """Two-sided p-value that two yes-or-no answers are yes equally often, from the users on whom they differ.
+
+    McNemar 1947, exact: under the null each such user is a fair coin.
+
+    >>> mcnemar(1, 9)
+    0.021484375
+    """
+    n, ways, tail = only_one + only_other, 1, 0  # integers: no rounding, however many users
+    for hits in range(min(only_one, only_other) + 1):
+        tail += ways  # ways to toss `hits` heads in n
+        ways = ways * (n - hits) // (hits + 1)
+    both_sides: float = 2 * tail / 2**n
+    return min(1.0, both_sides)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several comparisons made at once, each raised so that all together err as often as one would.
+
+    Holm 1979: the smallest of m times m, the next times m - 1, ..., and none below one that was smaller before.
+
+    >>> [round(p, 6) for p in holm([0.04, 0.01, 0.03])]
+    [0.06, 0.03, 0.06]
+    """
+    raised, least = [0.0] * len(p_values), 0.0
+    for place, row in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, min(1.0, (len(p_values) - place) * p_values[row]))
+        raised[row] = least
+    return raised
+
+
+def users_for_shares(difference: float, discordant: float, *, power: float = 0.8, level: float = 0.95) -> int:
+    """Users it takes to tell two hit rates apart that differ by `difference`, where a share `discordant` of users is
+    hit by one model only.
+
+        n = (z_level sqrt(discordant) + z_power sqrt(discordant - difference^2))^2 / difference^2
+
+    Connor 1987, Sample size for testing differences in proportions for the paired-sample design.
+
+    >>> users_for_shares(0.02, 0.05)
+    979
+    """
+    if not 0 < abs(difference) <= discordant <= 1:
+        raise InvalidSetting(
+            f"difference={difference}, discordant={discordant}: hit rates that differ by d differ on a share of users "
+            "from d to 1, and d is not 0"
+        )
+    sure, able = _quantiles(power, level)
+    reach = sure * math.sqrt(discordant) + able * math.sqrt(discordant - difference**2)
+    return math.ceil(reach**2 / difference**2)
+
+
+def users_for_means(difference: float, deviation: float, *, power: float = 0.8, level: float = 0.95) -> int:
+    """Users it takes to tell two means apart that differ by `difference`, where a user's difference has this standard
+    deviation.
+
+        n = ((z_level + z_power) deviation / difference)^2
+
+    >>> users_for_means(0.01, 0.05)
+    197
+    """
+    if difference == 0 or deviation < 0:
+        raise InvalidSetting(
+            f"difference={difference}, deviation={deviation}: a difference is not 0, a deviation not negative"
+        )
+    return math.ceil((sum(_quantiles(power, level)) * deviation / difference) ** 2)
+
+
+def _quantiles(power: float, level: float) -> tuple[float, float]:
+    """Standard normal quantiles of a two-sided test at `level` that finds what is there with `power`."""
+    if not (0.5 <= power < 1 and 0 < level < 1):
+        raise InvalidSetting(f"power={power}, level={level}: power is from 0.5 to below 1, level between 0 and 1")
+    return NormalDist().inv_cdf(0.5 + level / 2), NormalDist().inv_cdf(power)

@@ -5,24 +5,35 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from whyrec import kinds, resume
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
-from whyrec.losses import log_loss
+from whyrec.lazy_adam import LazyAdam, adam_of
+from whyrec.losses import LOSSES, log_loss
 from whyrec.metrics.ndcg import ndcg
 from whyrec.negatives import Seen, uniform
 from whyrec.ranking import rank_in_catalogue
 from whyrec.recommender import Recommender, Request, Solved
+from whyrec.settings import to_json
 from whyrec.split import Split, TrainingData
 from whyrec.training import Epoch, Training
 from whyrec.vectors import hide_some
+
+DRAWN_TOGETHER = 1 << 16
+"""Positives whose negatives are drawn at once."""
+
+Watcher = Callable[[Epoch], None]
 
 
 def fit(
@@ -31,10 +42,17 @@ def fit(
     training: Training | None = None,
     *,
     progress: bool | None = None,
+    watchers: tuple[Watcher, ...] = (),
+    checkpoint: str | Path | None = None,
 ) -> Recommender:
     """Train `model` on the training part of `split`, choosing the epoch by the validation part, and return it.
 
-    The test part is not looked at: what is handed on has none. A bar shows on a terminal unless `progress` says not.
+    The test part is not looked at: what is handed on has none. A fitted model starts from scratch; one that was built
+    but never fitted, such as `NeuMF.from_pretrained` makes, is trained from the weights it has. A bar shows on a
+    terminal unless `progress` says not; each of `watchers` is called with each epoch.
+
+    With a `checkpoint` file the run is kept after every epoch, and a run found there goes on: an interrupted and
+    resumed run equals an uninterrupted one to the last bit. The file is taken away when training ends.
 
     >>> from whyrec.datasets import planted
     >>> from whyrec.models.ease import EASE
@@ -45,17 +63,16 @@ def fit(
     training = training or Training()
     data = split.for_training() if isinstance(split, Split) else split
     _fit_to(model, data)
-    model.build(data.users, data.items, seed=training.seed).to(training.device)
+    if not model.is_built or model.trained_by is not None:
+        model.build(data.users, data.items, seed=training.seed)
+    model.to(training.device)
     known = data.train.together_with(data.validation)
     log: tuple[Epoch, ...] = ()
     if isinstance(model, Solved):
         model.solve(known if training.refit else data.train)
     else:
         shown = sys.stderr.isatty() if progress is None else progress
-        log = _train(model, data, training, shown)
-        if training.refit:
-            model.build(data.users, data.items, seed=training.seed).to(training.device)
-            _train(model, _without_validation(data, known), training, shown, epochs=_best(log))
+        log = _Run(model, data, training, shown, watchers, None if checkpoint is None else Path(checkpoint)).go()
     model.known, model.log, model.trained_by = known, log, training
     return model.eval()
 
@@ -63,97 +80,198 @@ def fit(
 def _fit_to(model: Recommender, data: TrainingData) -> None:
     if len(data.train) == 0:
         raise WhyrecError(f"{data.name}: the training part is empty")
-    if model.is_built and (model.users.vocabulary, model.items.vocabulary) != (
-        data.users.vocabulary,
-        data.items.vocabulary,
-    ):
+    if not model.is_built:
+        return
+    same_users = model.users.vocabulary == data.users.vocabulary
+    if not (same_users and model.items.vocabulary == data.items.vocabulary):
         raise WhyrecError(
             f"this {type(model).__name__} was built for other users or items than {data.name} has; make a new one"
         )
-
-
-def _without_validation(data: TrainingData, train: Interactions) -> TrainingData:
-    return TrainingData(data.name, train, train.where(np.zeros(len(train), dtype=bool)), data.users, data.items)
 
 
 def _best(log: tuple[Epoch, ...]) -> int:
     return max(log, key=lambda epoch: epoch.validation if epoch.validation is not None else epoch.number).number
 
 
-def _train(
-    model: Recommender,
-    data: TrainingData,
-    training: Training,
-    shown: bool,
-    *,
-    epochs: int | None = None,
-) -> tuple[Epoch, ...]:
-    """Train in place, and leave the weights of the epoch that validation liked best."""
-    generator = torch.Generator().manual_seed(training.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-    )
-    judges = _judges(data, training)
-    log: list[Epoch] = []
-    best: dict[str, Tensor] = {}
-    most = epochs or training.epochs
-    steps = -(-len(data.train) // training.batch_size)
-    with _bar(shown) as bar, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        task = bar.add_task(type(model).__name__, total=most * steps, said="")
-        for number in range(1, most + 1):
-            started = time.perf_counter()
-            losses = []
-            model.train()
-            for request in batches(model, data.train, training, generator):
-                losses.append(step(model, request, optimizer))
-                bar.advance(task)
-            model.eval()
-            validation = _validate(model, data.train, judges)
-            loss = _finite(float(torch.stack(losses).mean()), model, number)
-            log.append(Epoch(number, loss, validation, time.perf_counter() - started))
-            bar.update(task, said=_say(log[-1]))
-            if validation is None or number == _best(tuple(log)):
-                best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            elif number - _best(tuple(log)) >= training.patience:
-                break
-    model.load_state_dict(best)
-    return tuple(log)
+@dataclass(eq=False)
+class _Run:
+    """One training run: first to choose the number of epochs, then, if asked for, on everything for that many."""
+
+    model: Recommender
+    data: TrainingData
+    training: Training
+    shown: bool
+    watchers: tuple[Watcher, ...]
+    checkpoint: Path | None
+
+    def go(self) -> tuple[Epoch, ...]:
+        """Train in place; the weights are those of the chosen epoch, and the log is the one that chose it."""
+        kept = None if self.checkpoint is None else resume.find(self.checkpoint, self._identity())
+        for remark in kept.remarks if kept else ():
+            print(f"{remark}; the last bits may differ", file=sys.stderr)
+        first = resume.group(kept, "first") if kept else _copied(self.model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            if kept is None or not kept.chosen:
+                log, kept = self._train(self.data, self.training.epochs, first, kept), None
+            else:
+                log = kept.chosen
+            if self.training.refit:
+                if kept is None:
+                    self.model.load_state_dict(first)
+                    torch.manual_seed(self.training.seed)
+                self._train(_without_validation(self.data), _best(log), first, kept, chosen=log)
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+        return log
+
+    def _train(
+        self,
+        data: TrainingData,
+        epochs: int,
+        first: dict[str, Tensor],
+        kept: resume.Kept | None,
+        chosen: tuple[Epoch, ...] = (),
+    ) -> tuple[Epoch, ...]:
+        """Train for at most `epochs`, and leave the weights that validation liked best."""
+        generator = torch.Generator().manual_seed(self.training.seed)
+        optimizer = adam_of(
+            self.model, learning_rate=self.training.learning_rate, weight_decay=self.training.weight_decay
+        )
+        judges, seen = _judges(data, self.training), Seen(data.train)
+        log: tuple[Epoch, ...] = ()
+        best: dict[str, Tensor] = {}
+        if kept is not None:
+            best = resume.put_back(kept, self.model, optimizer, generator)
+            log = kept.log
+        with _bar(self.shown) as bar:
+            task = bar.add_task(type(self.model).__name__, total=epochs * _steps(data, self.training), said="")
+            while not self._is_over(log, epochs):
+                epoch = self._epoch(data, len(log) + 1, optimizer, generator, seen, judges, lambda: bar.advance(task))
+                log = (*log, epoch)
+                if epoch.validation is None or epoch.number == _best(log):
+                    best = _copied(self.model)
+                self._keep(chosen, log, best, first, optimizer, generator)
+                self._tell(epoch, bar, task)
+        self.model.load_state_dict(best)
+        return log
+
+    def _is_over(self, log: tuple[Epoch, ...], epochs: int) -> bool:
+        if not log:
+            return False
+        waited = log[-1].number - _best(log)
+        return len(log) >= epochs or (log[-1].validation is not None and waited >= self.training.patience)
+
+    def _epoch(
+        self,
+        data: TrainingData,
+        number: int,
+        optimizer: LazyAdam,
+        generator: torch.Generator,
+        seen: Seen,
+        judges: Interactions,
+        advance: Callable[[], None],
+    ) -> Epoch:
+        started, losses = time.perf_counter(), []
+        self.model.train()
+        for request in batches(self.model, data.train, self.training, generator, seen):
+            losses.append(step(self.model, request, optimizer, loss=LOSSES[self.training.loss]))
+            advance()
+        self.model.eval()
+        loss = _finite(float(torch.stack(losses).mean()), self.model, number)
+        return Epoch(number, loss, _validate(self.model, data.train, judges), time.perf_counter() - started)
+
+    def _keep(
+        self,
+        chosen: tuple[Epoch, ...],
+        log: tuple[Epoch, ...],
+        best: dict[str, Tensor],
+        first: dict[str, Tensor],
+        optimizer: LazyAdam,
+        generator: torch.Generator,
+    ) -> None:
+        if self.checkpoint is not None:
+            resume.keep(
+                self.checkpoint,
+                self._identity(),
+                chosen=chosen,
+                log=log,
+                weights=self.model.state_dict(),
+                best=best,
+                first=first,
+                optimizer=optimizer,
+                generator=generator,
+            )
+
+    def _tell(self, epoch: Epoch, bar: Progress, task: TaskID) -> None:
+        bar.update(task, said=_say(epoch))
+        for watcher in self.watchers:
+            watcher(epoch)
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return {
+            "model": kinds.name_of(self.model),
+            "settings": to_json(self.model.settings),
+            "training": to_json(self.training),
+            "training events": self.data.train.fingerprint(),
+            "validation events": self.data.validation.fingerprint(),
+        }
+
+
+def _copied(model: Recommender) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _without_validation(data: TrainingData) -> TrainingData:
+    """Everything to train on, nothing to choose by."""
+    known = data.train.together_with(data.validation)
+    return TrainingData(data.name, known, known.where(np.zeros(len(known), dtype=bool)), data.users, data.items)
+
+
+def _steps(data: TrainingData, training: Training) -> int:
+    return -(-len(data.train) // training.batch_size)
 
 
 def batches(
-    model: Recommender, train: Interactions, training: Training, generator: torch.Generator
+    model: Recommender, train: Interactions, training: Training, generator: torch.Generator, seen: Seen | None = None
 ) -> Iterator[Request]:
     """One pass in a random order: requests of (batch, 1 + negatives) items, the taken item in the first column.
 
-    The taken item is out of its row's history, for its negatives as well; otherwise the history gives the label away.
+    Negatives are drawn for many batches at once. The taken item is out of its row's history, for its negatives as well;
+    otherwise the history gives the label away.
     """
-    seen = Seen(train)
+    seen = seen or Seen(train)
     users, items = torch.from_numpy(train.users), torch.from_numpy(train.items)
-    for chosen in torch.randperm(len(train), generator=generator).split(training.batch_size):
+    together = max(1, DRAWN_TOGETHER // training.batch_size) * training.batch_size
+    for chosen in torch.randperm(len(train), generator=generator).split(together):
         rows = users[chosen]
-        taken = items[chosen][:, None]
-        asked = torch.cat([taken, uniform(rows, training.negatives, seen, generator)], dim=1)
-        history = model.seen_by(rows, train)
-        history = torch.where(history == taken, -1, history)
-        hidden = hide_some(history, model.max_trained_drop, generator) if history.shape[1] else None
-        device = model.device
-        yield Request(
-            rows.to(device),
-            asked.to(device),
-            history.to(device),
-            None if hidden is None else hidden.to(device),
-            compact=True,
-        )
+        asked = torch.cat([items[chosen][:, None], uniform(rows, training.negatives, seen, generator)], dim=1)
+        for some, wanted in zip(rows.split(training.batch_size), asked.split(training.batch_size), strict=True):
+            yield _request(model, train, some, wanted, generator)
 
 
-def step(model: Recommender, request: Request, optimizer: torch.optim.Optimizer) -> Tensor:
+def _request(
+    model: Recommender, train: Interactions, rows: Tensor, asked: Tensor, generator: torch.Generator
+) -> Request:
+    history = model.seen_by(rows, train)
+    hidden = None
+    if history.shape[1]:
+        history = torch.where(history == asked[:, :1], -1, history)
+        hidden = hide_some(history, model.max_trained_drop, generator).to(model.device)
+    device = model.device
+    return Request(rows.to(device), asked.to(device), history.to(device), hidden, compact=True)
+
+
+def step(
+    model: Recommender, request: Request, optimizer: LazyAdam, *, loss: Callable[[Tensor], Tensor] = log_loss
+) -> Tensor:
     """One step of gradient descent; the loss before it, detached."""
     optimizer.zero_grad()
-    loss = log_loss(model.score(model.embed(request)))
-    loss.backward()
+    wrong = loss(model.score(model.embed(request)))
+    wrong.backward()
     optimizer.step()
-    return loss.detach()
+    return wrong.detach()
 
 
 def _finite(loss: float, model: Recommender, epoch: int) -> float:

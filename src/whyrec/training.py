@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,6 +20,8 @@ class Training:
     """Positives in a step; each brings its negatives along."""
     negatives: int = Field(default=4, ge=1)
     """Items not taken, drawn anew for each positive at each pass."""
+    loss: Literal["log", "bpr"] = "log"
+    """log reads each score as a logit; bpr only compares the taken item with the others of its row."""
     learning_rate: float = Field(default=5e-3, gt=0)
     """Step size of Adam."""
     weight_decay: float = Field(default=0.0, ge=0)

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
 
-from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, vector
+from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, spread, vector
 from whyrec.settings import settings
 
 UserSource = Literal["id", "history"]
@@ -59,8 +59,9 @@ class VectorRecommender(Recommender):
         """Length of both vectors."""
 
     def make(self, user_count: int, item_count: int) -> None:
-        self.user_table = nn.Embedding(item_count if self._from_history else user_count, self.width)
-        self.item_table = nn.Embedding(item_count, self.width)
+        past = self._from_history  # pooled histories have dense gradients, single rows sparse ones
+        self.user_table = nn.Embedding(item_count if past else user_count, self.width, sparse=not past)
+        self.item_table = nn.Embedding(item_count, self.width, sparse=True)
         for table in (self.user_table, self.item_table):
             nn.init.normal_(table.weight, std=self.settings.init_std)
 
@@ -87,12 +88,20 @@ class VectorRecommender(Recommender):
         item = Part.of(self.item_table(rows).unsqueeze(-1), index=index)
         if self._from_history:
             return {"history": past_items(request, self.user_table, self.settings.history.exponent), "item": item}
-        return {"user": Part.of(self.user_table(request.users)[:, None, :, None]), "item": item}
+        users, places = request.user_rows()
+        return {"user": Part.of(self.user_table(users).unsqueeze(-1), index=places), "item": item}
+
+
+def user_half(inputs: Inputs) -> tuple[Tensor, Tensor | None]:
+    """The user's vectors, (users | 1, items | distinct | 1, channel), and the index that `spread` follows."""
+    if "history" in inputs:
+        return inputs["history"].values.sum(2), None
+    return vector(inputs["user"]), inputs["user"].index
 
 
 def user_vector(inputs: Inputs) -> Tensor:
-    """The user's half of the inputs, (users, items | 1, channel)."""
-    return inputs["history"].values.sum(2) if "history" in inputs else vector(inputs["user"])
+    """The user's half of the inputs, one vector a user: (users, items | 1, channel)."""
+    return spread(*user_half(inputs))
 
 
 def past_items(request: Request, table: nn.Embedding, exponent: float) -> Part:

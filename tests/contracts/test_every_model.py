@@ -31,9 +31,17 @@ from whyrec.training import Training
 
 SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "ease": ({"regularisation": 1.0},),
+    "gmf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
+    "ials": ({"factors": 8, "epochs": 6},),
+    "item_knn": ({"neighbours": 8, "shrink": 1.0},),
+    "mlp": (
+        {"factors": 16, "depth": 2, "user": "id", "init_std": 0.3},
+        {"factors": 16, "depth": 2, "user": "history", "init_std": 0.3},
+    ),
     "mf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
     "neumf": ({"factors": 8, "depth": 2, "user": "id"}, {"factors": 8, "depth": 2, "user": "history"}),
     "popularity": ({},),
+    "user_knn": ({"neighbours": 6, "shrink": 1.0},),
 }
 """Settings with which each model learns the checkerboard in a second, one for each way it knows users."""
 
@@ -44,7 +52,7 @@ CASES = [
 ]
 SIDE = 24
 NEWCOMER = UNMET = SIDE
-TRAINING = Training(epochs=20, batch_size=64, learning_rate=0.02)
+TRAINING = Training(epochs=40, batch_size=64, learning_rate=0.02)
 
 
 def checkerboard() -> Split:

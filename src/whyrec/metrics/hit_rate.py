@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 LABEL = "HR"
+OF = "ranks"
 
 
 def hit_rate(ranks: Tensor, k: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 LABEL = "NDCG"
+OF = "ranks"
 
 
 def ndcg(ranks: Tensor, k: int) -> Tensor:

@@ -7,19 +7,18 @@ Steck 2019, Embarrassingly shallow autoencoders for sparse data. One matrix inve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from whyrec.interactions import Interactions
-from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind
+from whyrec.item_weights import ItemWeights, takers_in_common
+from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
 
 
-class EASE(Recommender):
+class EASE(ItemWeights):
     """A linear item-to-item model. Its explanation is exact: past item j brings B[j, item]."""
 
     @settings
@@ -30,62 +29,11 @@ class EASE(Recommender):
         """Added to the diagonal of X'X: larger trusts rare co-occurrences less."""
 
     settings: Settings
-    weights: Tensor  # (past item, item)
-
-    def make(self, user_count: int, item_count: int) -> None:
-        self.register_buffer("weights", torch.zeros(item_count, item_count))
+    search_space: ClassVar[SearchSpace] = {"regularisation": ("log", 1.0, 10_000.0)}
 
     def solve(self, train: Interactions) -> None:
-        gram = _co_occurrence(train)
+        gram = takers_in_common(train)
         gram.diagonal().add_(self.settings.regularisation)
         inverse = torch.linalg.inv(gram)
         weights = -inverse / inverse.diagonal()
         self.weights.copy_(weights.fill_diagonal_(0.0))
-
-    @property
-    def unit_kinds(self) -> Mapping[str, UnitKind]:
-        return {"history": "past item"}
-
-    @property
-    def history_limit(self) -> int:
-        return len(self.items)
-
-    @property
-    def max_trained_drop(self) -> float:
-        return 1.0  # the model is linear: no history is out of its distribution
-
-    def floats_per_user(self, items: int) -> int:
-        return items + len(self.items)
-
-    def embed(self, request: Request) -> Inputs:
-        there = request.history >= 0  # (users, length)
-        there = there if request.hidden is None else there & ~request.hidden
-        rows = request.history.clamp(min=0)
-        if request.compact:
-            x = self.weights.new_zeros(len(rows), len(self.items)).scatter_add_(1, rows, there.to(self.weights.dtype))
-            return {"history": Part.of(self._summed(x, request.items)[:, :, None, None], summed=True)}
-        items = request.items.expand(len(rows), -1)
-        brought = self.weights[rows[:, None, :], items[:, :, None]] * there[:, None, :]  # (users, items, length)
-        present = there[:, None, :].expand(brought.shape)
-        return {"history": Part.of(brought.unsqueeze(-1), present=present, summed=True)}
-
-    def _summed(self, x: Tensor, items: Tensor) -> Tensor:
-        """x B at the asked items, (users, items): x is (users, catalogue), items (users | 1, items)."""
-        if items.shape[0] == 1:
-            return x @ self.weights[:, items[0]]
-        return (x @ self.weights).gather(1, items)
-
-    def score(self, inputs: Inputs) -> Tensor:
-        return inputs["history"].values.sum((-2, -1))
-
-
-def _co_occurrence(train: Interactions) -> Tensor:
-    """X'X in float64, (item_count, item_count), one block of users at a time; an event counts once a user."""
-    gram = torch.zeros(train.item_count, train.item_count, dtype=torch.float64)
-    block = max(1, 50_000_000 // max(train.item_count, 1))
-    for start in range(0, train.user_count, block):
-        inside = (train.users >= start) & (train.users < start + block)
-        x = torch.zeros(min(block, train.user_count - start), train.item_count)
-        x[torch.from_numpy(train.users[inside] - start), torch.from_numpy(np.asarray(train.items[inside]))] = 1.0
-        gram += (x.T @ x).double()
-    return gram

@@ -37,7 +37,7 @@ class MF(VectorRecommender):
 
     def make(self, user_count: int, item_count: int) -> None:
         super().make(user_count, item_count)
-        self.item_bias = nn.Embedding(item_count, 1)
+        self.item_bias = nn.Embedding(item_count, 1, sparse=True)
         nn.init.zeros_(self.item_bias.weight)
 
     def embed(self, request: Request) -> Inputs:

@@ -1,0 +1,122 @@
+"""The tables of the NCF paper on MovieLens 1M, its split and its 99 negatives, chosen on validation only. Resumable.
+
+    python benchmarks/ncf_tables.py [--factors 8 64 16 32]      needs ncf-ml-1m in the folder of public data; hours
+
+GMF, MLP (by depth), NeuMF and NeuMF pre-trained. Each row tries a small grid, keeps what the validation part likes best
+(one training interaction of each user, ranked in the whole catalogue), and is then measured twice on the test part: as
+chosen, and after a refit on train and validation together for the chosen number of epochs. Rows that are in the result
+file already are not run again, and a run that was interrupted goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from record import DATA, recorded
+
+import whyrec as wr
+
+RESULTS = Path(__file__).parent / "results" / "ncf_tables.json"
+RUNS = Path(__file__).parent / "runs"
+GRID: dict[str, tuple[Any, ...]] = {"learning_rate": (1e-3, 3e-3), "weight_decay": (0.0, 0.3)}
+FURTHER = {"learning_rate": (1e-4, 3e-4), "weight_decay": (0.0, 0.3)}
+"""For fused models, which begin near the top."""
+
+
+def trained(model: wr.Recommender, split: wr.Split, training: wr.Training, name: str) -> wr.Recommender:
+    return wr.fit(model, split, training, checkpoint=RUNS / f"{name}.safetensors", progress=False)
+
+
+def everything(split: wr.Split) -> wr.Split:
+    """Train and validation together, and nothing left to choose by."""
+    return dataclasses.replace(split, train=split.known, validation=split.validation.where(split.validation.users < 0))
+
+
+def chosen_of(model: wr.Recommender) -> Any:
+    return max(model.log, key=lambda epoch: epoch.validation)
+
+
+def row(name: str, begin: Any, split: wr.Split, grid: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Try the grid, measure the best as chosen and after a refit. `begin(refit)` makes a model to train."""
+    started, best, best_training = time.perf_counter(), None, None
+    for values in itertools.product(*grid.values()):
+        training = wr.Training(epochs=60, batch_size=1024, patience=3, **dict(zip(grid, values, strict=True)))
+        model = trained(begin(False), split, training, f"{name}-choose")
+        if best is None or chosen_of(model).validation > chosen_of(best).validation:
+            best, best_training = model, training
+    epoch = chosen_of(best)
+    again = dataclasses.replace(best_training, epochs=epoch.number)
+    refitted = trained(begin(True), everything(split), again, f"{name}-refit")
+    wr.save(best, RUNS / f"{name}-chosen")
+    wr.save(refitted, RUNS / f"{name}-refitted")
+    return {
+        "epochs": epoch.number,
+        "validation NDCG@10": epoch.validation,
+        **{setting: getattr(best_training, setting) for setting in grid},
+        "chosen": measured(best, split),
+        "refitted": measured(refitted, split),
+        "seconds": round(time.perf_counter() - started),
+    }
+
+
+def measured(model: wr.Recommender, split: wr.Split) -> dict[str, Any]:
+    found = wr.evaluate(model, split, protocol="sampled", baselines=())
+    return {name: estimate.to_json() for name, estimate in found.metrics.items()}
+
+
+def rows(factors: int) -> dict[str, Any]:
+    """The rows of one size, by name; what makes the model of each, chosen or to be refitted."""
+    size = {"factors": factors, "user": "id", "init_std": 0.01}
+
+    def fused(refit: bool) -> wr.Recommender:
+        stage = "refitted" if refit else "chosen"
+        parts = [wr.load(RUNS / f"{name}-{factors}-{stage}") for name in ("gmf", "mlp-depth3")]
+        return wr.NeuMF.from_pretrained(*parts, alpha=0.5)
+
+    return {
+        f"gmf-{factors}": lambda _refit: wr.GMF(**size),
+        f"mlp-depth3-{factors}": lambda _refit: wr.MLP(depth=3, **size),
+        f"neumf-{factors}": lambda _refit: wr.NeuMF(depth=3, **size),
+        f"neumf-pretrained-{factors}": fused,
+    }
+
+
+def rows_by_depth(factors: int) -> dict[str, Any]:
+    """The rows of the MLP's other depths."""
+    size = {"factors": factors, "user": "id", "init_std": 0.01}
+    return {f"mlp-depth{depth}-{factors}": lambda _refit, d=depth: wr.MLP(depth=d, **size) for depth in (0, 1, 2, 4)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--factors", type=int, nargs="+", default=[8, 64, 16, 32])
+    asked = parser.parse_args()
+    split = wr.ncf(DATA / "ncf-ml-1m")
+    RUNS.mkdir(exist_ok=True)
+    done: dict[str, Any] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+    for kind in (rows, rows_by_depth):
+        for name, begin in (named for factors in asked.factors for named in kind(factors).items()):
+            if name in done:
+                continue
+            with recorded(__file__, "NCF tables on ML-1M, selection on validation, test touched once") as found:
+                grid = FURTHER if "pretrained" in name else GRID
+                done[name] = row(name, begin, split, grid)
+                found["split"], found["grid"], found["rows"] = split.how, {"from scratch": GRID, "fused": FURTHER}, done
+            print(
+                name,
+                {
+                    stage: {m: round(v["value"], 4) for m, v in done[name][stage].items()}
+                    for stage in ("chosen", "refitted")
+                },
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
