@@ -24,9 +24,15 @@ import whyrec as wr
 
 RESULTS = Path(__file__).parent / "results" / "ncf_tables.json"
 RUNS = Path(__file__).parent / "runs"
-GRID: dict[str, tuple[Any, ...]] = {"learning_rate": (1e-3, 3e-3), "weight_decay": (0.0, 0.3)}
-FURTHER = {"learning_rate": (1e-4, 3e-4), "weight_decay": (0.0, 0.3)}
-"""For fused models, which begin near the top."""
+Grid = dict[str, tuple[Any, ...]]
+GRIDS: dict[str, Grid] = {
+    "mf": {"init_std": (0.01, 0.1), "learning_rate": (1e-3, 3e-3), "weight_decay": (0.3,)},
+    "gmf": {"init_std": (0.01, 0.1), "learning_rate": (1e-3, 3e-3), "weight_decay": (0.3,)},
+    "mlp": {"init_std": (0.01,), "learning_rate": (1e-3, 3e-3), "weight_decay": (0.0, 0.3)},
+    "neumf": {"init_std": (0.01,), "learning_rate": (1e-3, 3e-3), "weight_decay": (0.0, 0.3)},
+    "neumf-pretrained": {"learning_rate": (3e-4, 1e-3), "weight_decay": (0.0, 0.3)},
+}
+"""Where each family looks. `init_std` is a setting of the model, the others are settings of the training."""
 
 
 def trained(model: wr.Recommender, split: wr.Split, training: wr.Training, name: str) -> wr.Recommender:
@@ -42,27 +48,36 @@ def chosen_of(model: wr.Recommender) -> Any:
     return max(model.log, key=lambda epoch: epoch.validation)
 
 
-def row(name: str, begin: Any, split: wr.Split, grid: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
-    """Try the grid, measure the best as chosen and after a refit. `begin(refit)` makes a model to train."""
-    started, best, best_training = time.perf_counter(), None, None
-    for values in itertools.product(*grid.values()):
-        training = wr.Training(epochs=60, batch_size=1024, patience=3, **dict(zip(grid, values, strict=True)))
-        model = trained(begin(False), split, training, f"{name}-choose")
+def row(name: str, begin: Any, split: wr.Split, grid: Grid) -> dict[str, Any]:
+    """Try the grid, measure the best as chosen and after a refit. `begin(refit, **settings)` makes a model to train."""
+    started, best, values = time.perf_counter(), None, {}
+    for some in (dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())):
+        model = trained(begin(False, **of_model(some)), split, training(some, epochs=60), f"{name}-choose")
         if best is None or chosen_of(model).validation > chosen_of(best).validation:
-            best, best_training = model, training
+            best, values = model, some
     epoch = chosen_of(best)
-    again = dataclasses.replace(best_training, epochs=epoch.number)
-    refitted = trained(begin(True), everything(split), again, f"{name}-refit")
+    refitted = trained(
+        begin(True, **of_model(values)), everything(split), training(values, epochs=epoch.number), f"{name}-refit"
+    )
     wr.save(best, RUNS / f"{name}-chosen")
     wr.save(refitted, RUNS / f"{name}-refitted")
     return {
         "epochs": epoch.number,
         "validation NDCG@10": epoch.validation,
-        **{setting: getattr(best_training, setting) for setting in grid},
+        **values,
         "chosen": measured(best, split),
         "refitted": measured(refitted, split),
         "seconds": round(time.perf_counter() - started),
     }
+
+
+def of_model(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name == "init_std"}
+
+
+def training(values: dict[str, Any], epochs: int) -> wr.Training:
+    asked = {name: value for name, value in values.items() if name != "init_std"}
+    return wr.Training(epochs=epochs, batch_size=1024, patience=3, **asked)
 
 
 def measured(model: wr.Recommender, split: wr.Split) -> dict[str, Any]:
@@ -72,7 +87,7 @@ def measured(model: wr.Recommender, split: wr.Split) -> dict[str, Any]:
 
 def rows(factors: int) -> dict[str, Any]:
     """The rows of one size, by name; what makes the model of each, chosen or to be refitted."""
-    size = {"factors": factors, "user": "id", "init_std": 0.01}
+    size = {"factors": factors, "user": "id"}
 
     def fused(refit: bool) -> wr.Recommender:
         stage = "refitted" if refit else "chosen"
@@ -80,17 +95,25 @@ def rows(factors: int) -> dict[str, Any]:
         return wr.NeuMF.from_pretrained(*parts, alpha=0.5)
 
     return {
-        f"gmf-{factors}": lambda _refit: wr.GMF(**size),
-        f"mlp-depth3-{factors}": lambda _refit: wr.MLP(depth=3, **size),
-        f"neumf-{factors}": lambda _refit: wr.NeuMF(depth=3, **size),
+        f"gmf-{factors}": lambda _refit, **more: wr.GMF(**size, **more),
+        f"mlp-depth3-{factors}": lambda _refit, **more: wr.MLP(depth=3, **size, **more),
+        f"neumf-{factors}": lambda _refit, **more: wr.NeuMF(depth=3, **size, **more),
         f"neumf-pretrained-{factors}": fused,
+        f"mf-{factors}": lambda _refit, **more: wr.MF(**size, **more),
     }
 
 
 def rows_by_depth(factors: int) -> dict[str, Any]:
     """The rows of the MLP's other depths."""
-    size = {"factors": factors, "user": "id", "init_std": 0.01}
-    return {f"mlp-depth{depth}-{factors}": lambda _refit, d=depth: wr.MLP(depth=d, **size) for depth in (0, 1, 2, 4)}
+    size = {"factors": factors, "user": "id"}
+    return {
+        f"mlp-depth{depth}-{factors}": lambda _refit, d=depth, **more: wr.MLP(depth=d, **size, **more)
+        for depth in (0, 1, 2, 4)
+    }
+
+
+def grid_of(name: str) -> Grid:
+    return GRIDS["neumf-pretrained" if "pretrained" in name else name.split("-")[0]]
 
 
 def main() -> None:
@@ -105,9 +128,8 @@ def main() -> None:
             if name in done:
                 continue
             with recorded(__file__, "NCF tables on ML-1M, selection on validation, test touched once") as found:
-                grid = FURTHER if "pretrained" in name else GRID
-                done[name] = row(name, begin, split, grid)
-                found["split"], found["grid"], found["rows"] = split.how, {"from scratch": GRID, "fused": FURTHER}, done
+                done[name] = row(name, begin, split, grid_of(name))
+                found["split"], found["grids"], found["rows"] = split.how, GRIDS, done
             print(
                 name,
                 {

@@ -2,9 +2,9 @@
 
 A unit becomes a reason when (1) its method's verdict on the report card is *faithful* or *weak*, (2) all units together
 lift the score, else the item is there for what everybody takes, (3) the score falls when the unit alone is taken away,
-by more than on average over all units of that user, which is what taking away a random one does, (4) that fall is at
-least a third of what the strongest reason brings, so that crumbs are not named, and (5) the reasons of an item
-together matter more than 95 % of random sets of the same size.
+by at least the root mean square over all units of that user, which is how far it moves for a random one in whatever
+direction, (4) that fall is at least a third of what the strongest reason brings, so that crumbs are not named, and
+(5) the reasons of an item together matter more than 95 % of other random sets of the same size.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from whyrec.report_card import ReportCard
 RANDOM_SETS = 200
 SIGNIFICANCE = 0.05
 MATERIAL = 1 / 3
+ROUNDING = 1e-6
+"""Units that all bring the same are all reasons, whatever the last bits say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ def _passed(players: Players, relevance: dict[str, Tensor], most: int, seed: int
     """Which players are reasons, (users, items, players) bool, and how far the target falls without each."""
     drops = players.single_drops()
     there = players.present
-    floor = drops.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
+    noise = (drops.square().sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)).sqrt()
     candidates = _largest(players.join(relevance).masked_fill(~there, -torch.inf), most)
-    passed = candidates & (drops > floor.clamp(min=0)) & _lifted(players).unsqueeze(-1)
+    passed = candidates & (drops > 0) & (drops >= noise * (1 - ROUNDING)) & _lifted(players).unsqueeze(-1)
     strongest = drops.masked_fill(~passed, 0.0).amax(-1, keepdim=True)
     passed &= drops >= MATERIAL * strongest
     beaten = _share_of_random_sets_beaten(players, passed, seed)
@@ -134,11 +136,12 @@ def _largest(relevance: Tensor, most: int) -> Tensor:
 
 
 def _share_of_random_sets_beaten(players: Players, chosen: Tensor, seed: int) -> Tensor:
-    """How many random sets of the same size cost less when taken away, (users, items)."""
+    """How many random sets of the same size cost less when taken away, (users, items); the set itself is no rival."""
     own = players.worth((players.present & ~chosen)[None])
     sizes = chosen.sum(-1).expand(RANDOM_SETS, -1, -1)
-    less = own < players.worth(players.present & ~players.random_sets(sizes, f"set{seed}"))
-    return less.double().mean(0)
+    sets = players.random_sets(sizes, f"set{seed}")
+    less = own < players.worth(players.present & ~sets)
+    return (less | (sets == chosen).all(-1)).double().mean(0)
 
 
 def _named(explanations: Explanations, row: int, place: int, passed: Tensor, drops: Tensor) -> tuple[Reason, ...]:
