@@ -38,11 +38,11 @@ ROWS: dict[str, tuple[type[wr.Recommender], list[Choice]]] = {
     "EASE": (wr.EASE, grid(regularisation=(300, 500, 1000, 2000))),
     "iALS, 64 factors": (
         wr.IALS,
-        grid(factors=(64,), regularization=(0.004, 0.007, 0.01), unobserved_weight=(0.2, 0.3, 0.5), epochs=(12,)),
+        grid(factors=(64,), regularisation=(0.004, 0.007, 0.01), unobserved_weight=(0.2, 0.3, 0.5), epochs=(12,)),
     ),
     "iALS, 192 factors": (
         wr.IALS,
-        grid(factors=(192,), regularization=(0.005, 0.007, 0.01), unobserved_weight=(0.3,), epochs=(12,)),
+        grid(factors=(192,), regularisation=(0.005, 0.007, 0.01), unobserved_weight=(0.3,), epochs=(12,)),
     ),
 }
 

@@ -21,8 +21,8 @@ DATA = Path(os.environ.get("WHYREC_SHARED_DATA", Path(__file__).parents[2] / "sh
 
 
 @contextmanager
-def recorded(script: str, claim: str) -> Iterator[dict[str, Any]]:
-    """Fill the yielded dictionary; it is written to RESULTS/<script>.json when the block ends well."""
+def recorded(script: str, claim: str, *, to: str = "") -> Iterator[dict[str, Any]]:
+    """Fill the yielded dictionary; it is written to RESULTS/<script or `to`>.json when the block ends well."""
     started, found = time.perf_counter(), {}
     yield found
     result = {
@@ -38,7 +38,7 @@ def recorded(script: str, claim: str) -> Iterator[dict[str, Any]]:
         },
         **found,
     }
-    path = Path(script).parent / "results" / f"{Path(script).stem}.json"
+    path = Path(script).parent / "results" / f"{to or Path(script).stem}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"wrote {path}")

@@ -88,7 +88,8 @@ def plain_steps(split: wr.Split, positives: int, model: Plain | None = None) -> 
 
 
 def our_model(split: wr.Split) -> wr.Recommender:
-    return wr.NeuMF(factors=32, depth=3, user="id", init_std=0.01).build(split.users, split.items)
+    data = split.for_training()
+    return wr.NeuMF(factors=32, depth=3, user="id", init_std=0.01).build(data.users, data.items)
 
 
 def our_steps(split: wr.Split, positives: int, model: wr.Recommender | None = None) -> Iterator[None]:

@@ -260,6 +260,12 @@ def change(folder: Path, **values: object) -> None:
     (folder / "model.json").write_text(json.dumps(content | values))
 
 
+def test_a_log_from_before_the_validation_loss_comes_back(model: Recommender, folder: Path) -> None:
+    names = ("number", "loss", "validation", "seconds")
+    change(folder, log=[{name: getattr(epoch, name) for name in names} for epoch in model.log])
+    assert load(folder).log == tuple(replace(one, validation_loss=None, hit_rate=None) for one in model.log)
+
+
 def test_a_folder_of_another_format_says_which(folder: Path) -> None:
     change(folder, format=99)
     with pytest.raises(BadInput, match="is of format 99, this whyrec reads format 1; use the version that wrote it"):

@@ -137,6 +137,28 @@ def test_json_is_the_only_thing_on_standard_output(run: Any, model: Path) -> Non
         assert isinstance(found.json, dict)
 
 
+def test_a_neumf_can_begin_as_a_trained_gmf_and_mlp(run: Any, tmp_path: Path) -> None:
+    words = ("fit", "--data", "planted", "--out", tmp_path / "m", "--set", "factors=4", "--set", "epochs=1")
+    found = run(*words, "--set", "pretrain=true", "--set", "alpha=0.3", "--json")
+    assert found.code == 0, found.err
+    assert found.json["pretraining"] == {"pretrain": True, "alpha": 0.3}
+    assert [file.name for file in tmp_path.iterdir()] == ["m"]
+    with_less = refused(run(*words, "--model", "mf", "--set", "pretrain=true"))
+    assert "pretrain: MF has no such setting; only neumf begins as other models" in with_less.err
+    assert "set pretrain=true as well" in refused(run(*words, "--set", "alpha=0.3")).err
+    assert "alpha=2 cannot be taken" in refused(run(*words, "--set", "pretrain=true", "--set", "alpha=2")).err
+    assert "pretrain='maybe' cannot be taken" in refused(run(*words, "--set", "pretrain=maybe")).err
+    apart = refused(run(*words, "--set", "pretrain=true", "--set", "shared_vectors=true")).err
+    assert "leave shared_vectors and fusion as they come" in apart
+
+
+def test_memory_for_scores_can_be_bounded(run: Any, model: Path) -> None:
+    whole, little = (run("evaluate", model, *words, "--json").json for words in ((), ("--max-memory", "2MB")))
+    assert whole == little
+    assert "is no amount of memory" in refused(run("evaluate", model, "--max-memory", "much")).err
+    assert "too little" in refused(run("evaluate", model, "--max-memory", "1")).err
+
+
 BAD_LOGS = {
     "an empty file": b"",
     "only a header": b"userId,itemId,rating\n",

@@ -68,6 +68,16 @@ def test_the_explainer_of_the_how_to_page_is_judged_like_any_other(module_of: ob
     )
 
 
+def test_the_trained_module_of_the_how_to_page_is_explained_and_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    first, score = blocks("docs/how-to/explain-a-trained-module.md")
+    found: dict[str, object] = {}
+    exec(first, found)  # noqa: S102 (our own page)
+    exec(score, found)  # noqa: S102
+    said = capsys.readouterr().out
+    for words in ("ByCosine knows past items only", "score (", "not better than random", "all of person"):
+        assert words in said
+
+
 def test_the_readme_names_only_what_is_there() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"\bwr\.(\w+)", readme)):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,16 +17,17 @@ import whyrec as wr
 from whyrec import html_report
 from whyrec.dataset import Catalog
 from whyrec.errors import BadInput, InvalidSetting, NotFitted
-from whyrec.evaluation import Evaluation
+from whyrec.evaluation import Evaluation, PerUser
 from whyrec.explanation import Explanations
 from whyrec.html_report import report
+from whyrec.metrics import Of
 from whyrec.reasons import VerifiedReasons, verified_reasons
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender
 from whyrec.report_card import ReportCard, Verdict, Verification
 from whyrec.report_content import Material, content
 from whyrec.split import Split
-from whyrec.statistics import Estimate
+from whyrec.statistics import Array, Estimate, mean_interval
 
 HOSTILE = "<script>alert(\"1\")</script> & '{{ seed }}' <b>"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -274,25 +276,62 @@ def test_what_training_never_saw_is_marked(world: World) -> None:
     assert hits == int(((world.evaluation.ranks.ranks > 0) & (world.evaluation.ranks.ranks <= 4)).sum()) > 0
 
 
+def judged(world: World, values: dict[str, Array], of: Of = "ranks") -> Evaluation:
+    """The evaluation with these NDCG@10 of each user, the model's own first."""
+    found = {
+        name: replace(
+            world.evaluation,
+            model=name,
+            metrics={"NDCG@10": mean_interval(one)},
+            per_user={"NDCG@10": PerUser(one, of)},
+        )
+        for name, one in values.items()
+    }
+    own, *others = found
+    baselines = {name: found[name].metrics for name in others}
+    return replace(found[own], baselines=baselines, beside={name: found[name] for name in others})
+
+
+HARD = np.linspace(0.0, 0.6, 60)  # some users are hard for every model
+CHANCE = np.where(np.arange(60) % 2, 0.05, -0.05)
+
+
 @pytest.mark.parametrize(
     ("own", "says"),
     [
-        ((0.5, 0.45, 0.55), "ranks held-out choices higher than every baseline"),
-        ((0.1, 0.05, 0.15), "A baseline is better: ease ranks"),
-        ((0.3, 0.2, 0.4), "mf is not shown to beat ease, the best baseline: it has less"),
-        ((0.36, 0.2, 0.4), "mf is not shown to beat ease, the best baseline: it has more"),
+        (
+            HARD + 0.12,
+            "mf ranks held-out choices higher than every baseline: user by user, its NDCG@10 less that of ease",
+        ),
+        (HARD + 0.06, "than every baseline: user by user, its NDCG@10 less that of ease is 0.010 [0.010, 0.010]"),
+        (HARD - 0.2, "A baseline is better: ease ranks held-out choices higher than mf: user by user"),
+        (HARD + 0.04, "A baseline is better: ease ranks held-out choices higher than mf: user by user"),
+        (
+            HARD + CHANCE + 0.049,
+            "mf is not shown to beat ease: user by user, its NDCG@10 less that of ease is −0.001 [",
+        ),
+        (HARD + CHANCE + 0.051, "mf is not shown to beat ease: user by user, its NDCG@10 less that of ease is 0.001 ["),
     ],
 )
-def test_it_says_whether_a_simple_baseline_is_better(
-    world: World, to: Path, own: tuple[float, float, float], says: str
+def test_it_says_whether_a_simple_baseline_is_better_user_by_user(
+    world: World, to: Path, own: Array, says: str
 ) -> None:
-    baselines = {
-        name: {"HR@10": Estimate(*found, 60), "NDCG@10": Estimate(*found, 60)}
-        for name, found in {"popularity": (0.2, 0.16, 0.24), "ease": (0.35, 0.3, 0.4)}.items()
-    }
-    metrics = {"HR@10": Estimate(0.99, 0.98, 1.0, 60), "NDCG@10": Estimate(*own, 60)}
-    evaluation = replace(world.evaluation, metrics=metrics, baselines=baselines)
+    evaluation = judged(world, {"mf": own, "popularity": HARD, "ease": HARD + 0.05})
     assert says in Page(world.report(to, evaluation=evaluation)).text
+
+
+def test_better_than_the_best_is_not_better_than_every_baseline(world: World, to: Path) -> None:
+    """The second baseline lies lower on average, and its users differ too much to say so of every user drawn anew."""
+    uneven = np.where(np.arange(60) < 30, 0.0, 1.0)
+    evaluation = judged(world, {"mf": HARD + 0.26, "ease": HARD + 0.25, "popularity": uneven})
+    assert "mf is not shown to beat popularity: user by user" in Page(world.report(to, evaluation=evaluation)).text
+
+
+def test_what_lists_are_like_makes_no_model_better(world: World, to: Path) -> None:
+    evaluation = judged(world, {"mf": HARD + 0.2, "ease": HARD}, of="lists")
+    text = Page(world.report(to, evaluation=evaluation)).text
+    assert "NDCG@10 says what the lists are like, not whether they are good" in text
+    assert "etter than ease" not in text
 
 
 def test_a_number_that_cannot_be_told_is_not_drawn(world: World, to: Path) -> None:

@@ -11,8 +11,8 @@ from tests.worlds import Score, Values, built, network, noise, request, wired
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from whyrec import copies
 from whyrec.errors import InvalidSetting
-from whyrec.explainers import integrated_gradients
 from whyrec.explainers.gradient import GradientTimesInput
 from whyrec.explainers.integrated_gradients import IntegratedGradients
 from whyrec.faithfulness.completeness import completeness
@@ -68,7 +68,7 @@ BASELINES = {"h": noise(1, 1, 5, 2, seed=3), "i": noise(2, seed=4)}
 def test_it_is_the_integral_of_the_paper_however_many_steps_go_at_once(
     parts: tuple[str, ...], block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integrated_gradients, "BLOCK_FLOATS", block)
+    monkeypatch.setattr(copies, "BLOCK_FLOATS", block)
     question = with_baseline(wired(curved, WORLD, parts=parts), BASELINES)
     answer = IntegratedGradients(steps=7)(question)
     for name, expected in slow_integral(question, curved, 7).items():
@@ -83,7 +83,7 @@ def test_one_forward_pass_serves_all_steps_that_fit() -> None:
         return curved(parts)
 
     IntegratedGradients(steps=9)(wired(counted, WORLD, parts=("h",)))
-    assert sizes == [3, 3, 27]  # the target, the reference, and nine steps of three users
+    assert sizes == [3, 27, 3]  # the target, nine steps of three users, and the reference
 
 
 def test_units_that_a_score_only_sums_travel_as_one_to_the_same_answer() -> None:

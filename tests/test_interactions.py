@@ -56,6 +56,16 @@ def test_where_carries_every_field(events: Interactions, data: st.DataObject) ->
 
 
 @lawful
+@given(logs(), st.data())
+def test_items_of_users_are_all_of_theirs_one_user_after_the_other(events: Interactions, data: st.DataObject) -> None:
+    users = data.draw(st.lists(st.integers(0, events.user_count - 1), max_size=6))
+    for asked in (users, sorted(users), list(range(events.user_count))):
+        places, items = events.items_of(np.array(asked, dtype=np.int64))
+        pairs = [(row, int(events.items[at])) for row, user in enumerate(asked) for at in slow_past(events, user)]
+        assert list(zip(places.tolist(), items.tolist(), strict=True)) == pairs
+
+
+@lawful
 @given(logs(), st.integers(0, 8))
 def test_histories_are_the_most_recent_items_oldest_first(events: Interactions, length: int) -> None:
     users = np.arange(events.user_count)[::-1]

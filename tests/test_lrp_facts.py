@@ -246,13 +246,13 @@ def backwards(question: Question, seed: Tensor) -> tuple[dict[str, Tensor], Tens
     """LRP of a seeded score: relevance, and what biases and the stabiliser took."""
     leaves: Leaves = open_leaves(question)
     taken = Taken((question.shape[0],))
-    with Relevance(LRP(0.1).plan, taken) as mode:
+    with Relevance(LRP(0.1).rules, taken) as mode:
         for leaf in leaves.values():
             mode.follow(leaf)
         target = question.value(with_values(question.inputs, leaves))
-    places: list[tuple[Tensor, Tensor]] = []
+    places: list[tuple[Tensor, ...]] = []
     found = input_times_gradient(question, leaves, seed * target, lambda _place: places.append(taken.settle()))
-    bias, stabilizer = (torch.stack(column, dim=1) for column in zip(*places, strict=True))
+    bias, stabilizer, _ = (torch.stack(column, dim=1) for column in zip(*places, strict=True))
     return found, bias, stabilizer
 
 

@@ -120,3 +120,34 @@ def test_a_model_with_one_layer_in_train_mode_is_refused() -> None:
     dropout.train()
     with pytest.raises(WhyrecError, match=r"model\.eval\(\)"):
         ask(question.model, question.request)
+
+
+@pytest.mark.parametrize("explainer", [LRP(gamma=0.25), LRP(alpha=2, beta=1), LRP(rule="flat"), LRP(composite="gamma")])
+@pytest.mark.parametrize("name", models_with_rules())
+def test_no_rule_changes_the_model_or_its_score(name: str, explainer: LRP) -> None:
+    model = built(name)
+    before, scores = state_of(model), model.score(model.embed(request(model)))
+    try:
+        answer = explainer(ask(model, request(model)))
+    except NoRule:  # a rule for a first layer, in a model that has none
+        assert explainer.rule == "flat"
+    else:
+        assert answer.ledger.target.equal(scores.double())
+        assert float(answer.ledger.relative_gap(answer.relevance).max()) <= 1e-12
+    assert state_of(model) == before
+
+
+def test_a_compiled_model_is_explained_as_it_is_written() -> None:
+    net = network(6, 8, 1)
+    compiled = torch.compile(net, backend="eager")
+    compiled(noise(5, 6))
+    values = {"p": noise(5, 2, 6, 1)}
+    plain, other = (
+        LRP(0.1)(wired(lambda parts, run=run: run(parts["p"].flatten(2)).squeeze(-1), values))
+        for run in (net, compiled)
+    )
+    assert plain.relevance["p"].equal(other.relevance["p"])
+    assert plain.ledger.bias.equal(other.ledger.bias)
+    calls = torch._dynamo.utils.counters["frames"]["total"]
+    compiled(noise(5, 6))
+    assert torch._dynamo.utils.counters["frames"]["total"] == calls  # and runs compiled again

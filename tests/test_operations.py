@@ -61,6 +61,9 @@ ARRIVE: tuple[Callable[[], object], ...] = (
     lambda: X.unflatten(0, (1, 2)),
     lambda: torch.relu_(X.clone()),
     lambda: F.leaky_relu_(X.clone()),
+    lambda: torch.tanh_(X.clone()),
+    lambda: F.hardsigmoid(X),
+    lambda: F.hardswish(X),
 )
 """Operations that PyTorch lists as not to be overridden by classes, and that a mode sees all the same."""
 
@@ -121,6 +124,17 @@ OPERATORS: dict[str, tuple[Callable[[], object], Family]] = {
     "torch.nn.Linear": (lambda: torch.nn.Linear(2, 2)(X), Family.WEIGHTS),
     "torch.nn.Conv1d": (lambda: torch.nn.Conv1d(2, 2, 1)(X), Family.WEIGHTS),
     "torch.nn.ReLU": (lambda: torch.nn.ReLU()(X), Family.PASSES),
+    "torch.nn.GELU": (lambda: torch.nn.GELU()(X), Family.ACTIVATIONS),
+    "torch.nn.SiLU": (lambda: torch.nn.SiLU()(X), Family.ACTIVATIONS),
+    "torch.nn.Tanh": (lambda: torch.nn.Tanh()(X), Family.ACTIVATIONS),
+    "torch.nn.Sigmoid": (lambda: torch.nn.Sigmoid()(X), Family.GATES),
+    "torch.nn.Softmax": (lambda: torch.nn.Softmax(-1)(X), Family.SOFTMAX),
+    "torch.nn.MaxPool1d": (lambda: torch.nn.MaxPool1d(2)(X), Family.POOLS),
+    "x ** 2": (lambda: X**2, Family.POWERS),
+    "torch.square": (lambda: torch.square(X), Family.POWERS),
+    "layer norm": (lambda: F.layer_norm(X, (2,)), Family.NORMS),
+    "batch norm": (lambda: F.batch_norm(X, X[0], X[1]), Family.BATCH_NORM),
+    "attention": (lambda: F.scaled_dot_product_attention(X, X, X), Family.ATTENTION),
 }
 
 
@@ -175,5 +189,5 @@ def test_operations_that_change_their_first_operand_are_known_as_such() -> None:
 
 
 def test_what_cannot_be_followed_has_no_family() -> None:
-    for function in (Tensor.exp, torch.exp, Tensor.__pow__, Tensor.softmax, F.normalize, F.layer_norm, Tensor.map_):
+    for function in (Tensor.exp, torch.exp, Tensor.__rpow__, F.log_softmax, F.softplus, torch.maximum, Tensor.map_):
         assert function not in FAMILY

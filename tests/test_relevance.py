@@ -19,7 +19,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from whyrec.errors import NoRule, Unseen
 from whyrec.explainers.lrp import LRP
-from whyrec.relevance import Relevance, Taken, with_slope
+from whyrec.relevance import Relevance, Taken
+from whyrec.slopes import with_slope
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -165,6 +166,7 @@ SPELLINGS: dict[str, tuple[Function, Function]] = {
     "x.sub_(1)": (lambda x, y: in_place(lambda h: h.sub_(1.0), x), lambda x, y: x - 1.0),
     "x.relu_()": (lambda x, y: in_place(lambda h: h.relu_(), x), lambda x, y: F.relu(x)),
     "nn.ReLU(inplace=True)": (lambda x, y: IN_PLACE(x), lambda x, y: TOWER(x)),
+    "nn.ReLU(inplace=True) on a list": (lambda x, y: IN_PLACE(x[:, None]), lambda x, y: TOWER(x[:, None])),
     "sum()": (lambda x, y: in_sum(x, y), lambda x, y: x + y),
     "a NumPy number": (lambda x, y: x + HALF, lambda x, y: x + 0.5),
     "views": (
@@ -274,7 +276,7 @@ def test_another_thread_takes_plain_gradients_meanwhile() -> None:
         x = X.clone().requires_grad_()
         found.extend(torch.autograd.grad((x * x).sin().sum(), x))
 
-    with Relevance(LRP().plan, Taken((3,))) as mode:
+    with Relevance(LRP().rules, Taken((3,))) as mode:
         leaf = mode.follow(X.clone().requires_grad_())
         before = leaf * leaf
         thread = threading.Thread(target=elsewhere)
@@ -286,7 +288,7 @@ def test_another_thread_takes_plain_gradients_meanwhile() -> None:
 
 
 def test_plain_gradients_are_back_when_the_rules_are_closed() -> None:
-    with Relevance(LRP().plan, Taken((3,))) as mode:
+    with Relevance(LRP().rules, Taken((3,))) as mode:
         leaf = mode.follow(X.clone().requires_grad_())
         under_rules = leaf * leaf
     plain = leaf * leaf

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_run_stopped_after_any_epochs_ends_as_one_never_stopped(
             wr.fit(new(user), SPLIT, TRAINING, checkpoint=kept, watchers=(stopping_at(stop),))
     found = wr.fit(new(user), SPLIT, TRAINING, checkpoint=kept)
     assert same(found, whole)
-    assert [epoch.loss for epoch in found.log] == [epoch.loss for epoch in whole.log]
+    assert [replace(epoch, seconds=0) for epoch in found.log] == [replace(epoch, seconds=0) for epoch in whole.log]
     assert not kept.exists()
 
 
@@ -176,9 +177,23 @@ def test_epochs_are_written_as_csv_and_json_lines(tmp_path: Path) -> None:
     watchers = (loggers.to_csv(tmp_path / "log.csv"), loggers.to_json_lines(tmp_path / "log.jsonl"))
     model = wr.fit(wr.MF(factors=4), SPLIT, wr.Training(epochs=3), watchers=watchers)
     rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[0] == "number,loss,validation,seconds"
+    assert rows[0] == "number,loss,validation,seconds,validation_loss,hit_rate"
     assert len(rows) == 1 + len(model.log)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(model.log)
+    loggers.to_csv(tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text("number,loss\n1,0.5\n")
+    with pytest.raises(BadInput, match=r"log\.csv has other columns than number, loss, validation.*name a new file"):
+        loggers.to_csv(tmp_path / "log.csv")
+
+
+def test_what_is_watched_is_named_and_left_out_where_there_is_none() -> None:
+    assert loggers._measured(Epoch(1, 0.5, None, 2.0)) == {"training loss": 0.5}
+    assert loggers._measured(Epoch(1, 0.5, 0.25, 2.0, 0.75, 0.125)) == {
+        "training loss": 0.5,
+        "validation loss": 0.75,
+        "validation NDCG at 10": 0.25,
+        "validation HR at 10": 0.125,
+    }
 
 
 @pytest.mark.parametrize(("make", "package"), [("to_tensorboard", "tensorboard"), ("to_mlflow", "mlflow")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from whyrec import lazy_adam, recommender, train
 from whyrec.datasets import planted
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
+from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
 from whyrec.models.ease import EASE
 from whyrec.models.mf import MF
@@ -25,7 +27,7 @@ from whyrec.negatives import Seen, uniform
 from whyrec.ranking import rank_in_catalogue
 from whyrec.recommender import Recommender, Request
 from whyrec.split import Split, TrainingData, leave_last_out
-from whyrec.train import batches, fit
+from whyrec.train import _judge, batches, fit
 from whyrec.training import Training
 from whyrec.vectors import History, UserSource, hide_some
 
@@ -207,6 +209,15 @@ def test_global_random_state_is_left_as_found(split: Split) -> None:
     assert random.getstate() == before[2]
 
 
+def test_a_seed_reaches_no_generator_of_another_device(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.manual_seed seeds every GPU as well, and one not yet in use when it comes to life."""
+    seeded: list[object] = []
+    for name in ("manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, seeded.append)
+    fit(small(), split, Training(epochs=1, refit=True))
+    assert not seeded
+
+
 def test_the_weights_are_those_of_the_epoch_that_validation_liked_best(split: Split) -> None:
     training = Training(epochs=30, batch_size=256, learning_rate=0.05, patience=3)
     model = fit(small(), split, training)
@@ -217,6 +228,56 @@ def test_the_weights_are_those_of_the_epoch_that_validation_liked_best(split: Sp
     ranks = rank_in_catalogue(model, split.train, split.validation).ranks
     assert float(ndcg(ranks, 10).mean()) == max(liked)
     assert same(weights(model), weights(fit(small(), split, replace(training, epochs=best))))
+
+
+@pytest.mark.parametrize("user", ["id", "history"])
+@pytest.mark.parametrize("loss", ["log", "bpr"])
+def test_the_validation_loss_is_the_loss_of_held_out_events_against_items_nobody_took(
+    split: Split, user: UserSource, loss: Literal["log", "bpr"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[train._Judge | None] = []
+    monkeypatch.setattr(train, "_judge", lambda *given: made.append(_judge(*given)) or made[-1])
+    model = fit(small(user), split, Training(epochs=1, batch_size=7, negatives=3, loss=loss, seed=5))
+    fit(small(user), split, Training(epochs=1, negatives=3, seed=6))
+    judge, other = made
+    assert judge is not None
+    assert other is not None
+    assert judge.asked.equal(other.asked)  # losses of all seeds compare
+    assert judge.asked[:, 0].tolist() == split.validation.items.tolist()
+    taken = set(zip(split.known.users.tolist(), split.known.items.tolist(), strict=True))
+    drawn = {(u, i) for u, row in zip(judge.events.users, judge.asked[:, 1:].tolist(), strict=True) for i in row}
+    assert not drawn & taken
+    rows = torch.from_numpy(split.validation.users)
+    request = Request(rows, judge.asked, model.seen_by(rows, split.train))
+    with torch.no_grad():
+        scores = model.score(model.embed(request))
+    held_out = {
+        "log": -(F.logsigmoid(scores[:, 0]).sum() + F.logsigmoid(-scores[:, 1:]).sum()) / scores.numel(),
+        "bpr": -F.logsigmoid(scores[:, :1] - scores[:, 1:]).mean(),
+    }
+    assert model.log[0].validation_loss == pytest.approx(float(held_out[loss]), rel=1e-5)
+
+
+def test_validation_looks_on_and_changes_nothing(split: Split) -> None:
+    """With and without a validation part, a pass draws the same chance and ends with the same weights."""
+    training = Training(epochs=3, batch_size=256)
+    for model in (small, lambda: NeuMF(factors=4, depth=2)):
+        on, off = fit(model(), split, training), fit(model(), without_validation(split), training)
+        last = fit(model(), split, replace(training, epochs=1 + int(np.argmax([one.validation for one in on.log]))))
+        assert [epoch.loss for epoch in on.log] == [epoch.loss for epoch in off.log]
+        assert same(weights(on), weights(last))
+        assert {(epoch.validation_loss, epoch.hit_rate) for epoch in off.log} == {(None, None)}
+
+
+def test_the_hit_rate_of_an_epoch_is_of_the_ranking_that_chooses_it(split: Split) -> None:
+    model = fit(small(), split, Training(epochs=4, patience=4, validation_users=30))
+    kept = max(model.log, key=lambda epoch: epoch.validation or 0.0)
+    judges = train._judge(split.for_training(), Training(validation_users=30))
+    assert judges is not None
+    assert len(np.unique(judges.events.users)) == 30
+    ranks = rank_in_catalogue(model, split.train, judges.events).ranks
+    assert kept.hit_rate == float(hit_rate(ranks, 10).mean())
+    assert kept.validation == float(ndcg(ranks, 10).mean())
 
 
 def test_without_a_validation_part_every_epoch_is_made_and_the_last_one_kept(split: Split) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,10 +20,9 @@ from whyrec.models.ease import EASE
 from whyrec.models.popularity import Popularity
 from whyrec.ranking import rank_in_catalogue
 from whyrec.search_space import Searchable, SearchSpace, require_ranges
-from whyrec.settings import to_json
 from whyrec.split import Split
 from whyrec.training import Training
-from whyrec.tuning import Tuned, tune
+from whyrec.tuning import TRAINING_SPACE, Tuned, tune
 
 try:
     import optuna
@@ -77,7 +77,10 @@ def test_the_first_trial_is_the_model_as_it_comes_and_the_best_is_returned(split
 def test_a_trial_is_worth_what_the_model_reaches_on_validation(split: Split) -> None:
     found = tune(wr.MF, split, trials=2, fixed={"factors": 4, "epochs": 3})
     for trial in found.trials:
-        model = wr.fit(wr.MF(factors=4), split, Training(epochs=3, learning_rate=trial.settings["learning_rate"]))
+        chosen = trial.settings
+        history = wr.History(dropout=chosen["history.dropout"], exponent=chosen["history.exponent"])
+        training = Training(epochs=3, learning_rate=chosen["learning_rate"], weight_decay=chosen["weight_decay"])
+        model = wr.fit(wr.MF(factors=4, init_std=chosen["init_std"], history=history), split, training)
         ranks = rank_in_catalogue(model, split.train, split.validation).ranks
         assert trial.validation == float(ndcg(ranks, k=10).mean())
 
@@ -154,9 +157,27 @@ def test_what_is_fixed_is_not_searched(split: Split) -> None:
     found = tune("item_knn", split, trials=2, fixed={"alpha": 0.3})
     assert set(found.trials[0].settings) == {"neighbours", "shrink"}
     assert found.settings["alpha"] == 0.3
-    trained = tune("mf", split, trials=1, fixed={"factors": 2, "epochs": 1})
-    assert "learning_rate" in trained.trials[0].settings
-    assert "factors" not in trained.trials[0].settings
+    trained = tune("mf", split, trials=1, fixed={"factors": 2, "epochs": 1, "history": {"dropout": 0.5}})
+    assert set(trained.trials[0].settings) == {"init_std", "history.exponent", "learning_rate", "weight_decay"}
+    assert trained.settings["history"]["dropout"] == 0.5
+
+
+@needs_optuna
+def test_the_settings_of_histories_are_not_searched_where_nobody_looks_at_them(split: Split) -> None:
+    found = tune("mf", split, trials=1, fixed={"user": "id", "epochs": 1})
+    assert set(found.trials[0].settings) == {"factors", "init_std", "learning_rate", "weight_decay"}
+
+
+@needs_optuna
+@pytest.mark.parametrize("name", ["gmf", "mf", "mlp", "neumf"])
+def test_every_trained_model_is_searched_to_the_depth_of_its_history(name: str, split: Split) -> None:
+    found = tune(name, split, trials=2, fixed={"epochs": 1, "factors": 4})
+    model = found.new()
+    best = max(found.trials, key=lambda trial: trial.validation or 0).settings
+    assert {setting: setting_of(model.settings, setting) for setting in best if setting in model.search_space} == {
+        setting: value for setting, value in best.items() if setting in model.search_space
+    }
+    assert wr.fit(model, split, replace(found.training, epochs=1)).is_built
 
 
 @needs_optuna
@@ -249,18 +270,35 @@ def test_without_optuna_the_way_to_it_is_named(split: Split, monkeypatch: pytest
     assert not (tmp_path / "new").exists()
 
 
-SEARCHABLE = [name for name in kinds.names("models") if isinstance(kinds.load("models", name), Searchable)]
+def setting_of(record: object, name: str) -> Any:
+    """The value of a setting by its dotted name."""
+    return reduce(getattr, name.split("."), record)
 
 
-@pytest.mark.parametrize("name", SEARCHABLE)
+def with_setting(family: type[wr.Recommender], name: str, value: object) -> Any:
+    """Settings of a model, one of them given by its dotted name."""
+    *heads, last = name.split(".")
+    return family(**reduce(lambda inner, head: {head: inner}, reversed(heads), {last: value})).settings
+
+
+@pytest.mark.parametrize("name", sorted({*kinds.names("models")} - {"popularity"}))
 def test_a_model_takes_all_that_its_search_space_offers(name: str) -> None:
     family = kinds.load("models", name)
+    assert isinstance(family, Searchable), f"{name} has settings: say in its search_space where good ones may lie"
     require_ranges(family.search_space)
-    assert set(family.search_space) <= set(get_type_hints(family.Settings))
     for setting, (kind, *values) in family.search_space.items():
         for value in values[0] if kind == "choice" else values:
-            assert to_json(family(**{setting: value}).settings)[setting] == value
-        default = getattr(family().settings, setting)
+            assert setting_of(with_setting(family, setting, value), setting) == value
+        default = setting_of(family().settings, setting)
+        assert default in values[0] if kind == "choice" else values[0] <= default <= values[1]
+
+
+def test_training_takes_all_that_is_searched_of_it() -> None:
+    require_ranges(TRAINING_SPACE)
+    for setting, (kind, *values) in TRAINING_SPACE.items():
+        for value in values[0] if kind == "choice" else values:
+            assert setting_of(Training(**{setting: value}), setting) == value
+        default = setting_of(Training(), setting)
         assert default in values[0] if kind == "choice" else values[0] <= default <= values[1]
 
 

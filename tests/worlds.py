@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from whyrec import kinds
+from whyrec.calls import Plan
 from whyrec.dataset import Catalog, Dataset
-from whyrec.errors import NotExplainableByMasking
+from whyrec.errors import NotApplicable, NotExplainableByMasking
+from whyrec.explainers.intrinsic import Intrinsic
 from whyrec.explainers.lrp import LRP
 from whyrec.interactions import Interactions, Vocabulary
 from whyrec.question import Question, ask
 from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind
-from whyrec.relevance import Plan, Relevance, Taken
+from whyrec.relevance import Relevance, Taken
 from whyrec.settings import settings
 from whyrec.split import Split, leave_last_out
 
@@ -35,6 +37,8 @@ EVENTS = {
 }
 """What each user took, the first first."""
 ITEMS = ("egg", "fig", "jam", "nut", "oat", "pea", "rye", "tea")
+SMALL = {"ials": {"factors": 4}}
+"""Settings that fit the pantry: with more factors than items iALS solves every score to zero, but for rounding."""
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -79,6 +83,14 @@ def without_biases(model: Model) -> Model:
     return model
 
 
+VARIANTS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "mlp, bilinear": ("mlp", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
+    "neumf, bilinear": ("neumf", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
+    "neumf, bilinear fusion": ("neumf", {"factors": 4, "depth": 2, "fusion": "bilinear"}),
+}
+"""Settings with which a model takes steps that it does not take as it comes: name -> model, settings."""
+
+
 def built(
     name: str,
     *,
@@ -86,9 +98,10 @@ def built(
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> Recommender:
-    """A model of models/ with these settings that knows the pantry's training events and has random weights."""
+    """A model of models/, or a variant, that knows the pantry's training events and has random weights."""
     data = split()
-    model: Recommender = kinds.load("models", name)(**(values or {}))
+    family, usual = VARIANTS.get(name, (name, SMALL.get(name, {})))
+    model: Recommender = kinds.load("models", family)(**(values or usual))
     model.build(data.dataset.users, data.dataset.items, seed=seed).to(dtype)
     model.known = data.train
     return with_random_weights(model, seed=seed)
@@ -102,9 +115,9 @@ def request(model: Recommender, users: list[int] | None = None) -> Request:
 
 
 def explainable_models() -> list[str]:
-    """Models that have something to explain by."""
+    """Models, and variants of them, that have something to explain by."""
     found = []
-    for name in kinds.names("models"):
+    for name in [*kinds.names("models"), *VARIANTS]:
         model = built(name)
         try:
             ask(model, request(model))
@@ -114,13 +127,25 @@ def explainable_models() -> list[str]:
     return found
 
 
-WITHOUT_RULES = ("ials",)
-"""Models whose score solves an equation, which no relevance rule shares out."""
+WITHOUT_RULES: tuple[str, ...] = ()
+"""Models whose score takes a step that no relevance rule shares out."""
 
 
 def models_with_rules() -> list[str]:
     """Models that LRP explains."""
     return [name for name in explainable_models() if name not in WITHOUT_RULES]
+
+
+def models_that_are_no_sums() -> list[str]:
+    """Models that say that their score is no sum of what each past item brings."""
+    found = []
+    for name in explainable_models():
+        model = built(name)
+        try:
+            Intrinsic()(ask(model, request(model)))
+        except NotApplicable:
+            found.append(name)
+    return found
 
 
 Values = Mapping[str, Tensor]
@@ -156,10 +181,45 @@ class Wired(Recommender):
         return score
 
 
+class AttentionPooling(Wired):
+    """Past items weighed by how well they go with the item, (users, 1, past, channel), and a bias of the model."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(lambda _values: torch.empty(0), inputs)
+        self.value = with_random_weights(nn.Linear(3, 3).double(), seed=7)
+
+    @property
+    def unit_kinds(self) -> Mapping[str, UnitKind]:
+        return {"history": "past item", "item": "factor"}
+
+    def attention(self, inputs: Inputs) -> Mapping[str, Tensor]:
+        """Softmax over the past items that are there, (users, items, past)."""
+        past, item = inputs["history"], inputs["item"].values.flatten(2)
+        fit = item @ past.values[:, 0].transpose(-1, -2)
+        weights = fit.masked_fill(~past.present, -1e9).softmax(-1)
+        return {"history": weights.masked_fill(~past.present, 0.0)}  # nothing, where nobody is there
+
+    def score(self, inputs: Inputs) -> Tensor:
+        pooled = self.attention(inputs)["history"] @ self.value(inputs["history"].values[:, 0])
+        score: Tensor = (pooled * inputs["item"].values.flatten(2)).sum(-1) + 0.5
+        return score
+
+
+def attention_pooling(*, parts: tuple[str, ...] | None = None) -> Question:
+    """Ask an attention model about four users with up to five past items, and three items each."""
+    there = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 0, 0, 0, 0]]).bool()[:, None]
+    past = Part.of(noise(4, 1, 5, 3) * there[..., None], present=there)
+    return _asked_of(AttentionPooling({"history": past, "item": Part.of(noise(4, 3, 3, 1, seed=1))}), 4, 3, parts)
+
+
 def wired(score: Score, values: Mapping[str, Tensor], *, parts: tuple[str, ...] | None = None) -> Question:
     """Ask how a score written by hand splits over inputs of shape (users, items | 1, *unit, channel)."""
     model = Wired(score, {name: Part.of(value) for name, value in values.items()})
     users, items = (max(value.shape[axis] for value in values.values()) for axis in (0, 1))
+    return _asked_of(model, users, items, parts)
+
+
+def _asked_of(model: Wired, users: int, items: int, parts: tuple[str, ...] | None) -> Question:
     people = Catalog(Vocabulary(range(users), kind="user"))
     model.build(people, Catalog(Vocabulary(range(items), kind="item")))
     rows = torch.arange(users)
@@ -267,6 +327,7 @@ class Followed:
     relevance: tuple[Tensor, ...]  # one for each leaf, like it
     bias: Tensor  # (users,)
     stabilizer: Tensor  # (users,)
+    reference: Tensor  # (users,)
 
     @property
     def inputs(self) -> Tensor:
@@ -277,7 +338,7 @@ class Followed:
     def gap(self) -> float:
         """The largest |seeded output - relevance - bias - stabiliser| of a user, relative to what was shared out."""
         target = (self.value * self.seed).reshape(len(self.value), -1).sum(1)
-        missing = (target - self.inputs - self.bias - self.stabilizer).abs()
+        missing = (target - self.inputs - self.bias - self.stabilizer - self.reference).abs()
         spent = torch.stack([one.abs().flatten(1).sum(1) for one in self.relevance]).sum(0) + self.bias.abs()
         return float((missing / torch.maximum(target.abs(), spent).clamp(min=1e-300)).max())
 
@@ -288,18 +349,25 @@ def follow(
     epsilon: float = 0.0,
     plan: Plan | None = None,
     seed: Tensor | None = None,
+    layers: int | None = None,
 ) -> Followed:
     """Run a function of leaves, users their first axis, under the rules of a plan (LRP's), and share its output out."""
     opened = [leaf.clone().requires_grad_() for leaf in leaves]
     taken = Taken((len(leaves[0]),))
-    with Relevance(LRP(epsilon).plan if plan is None else plan, taken) as mode:
+    with Relevance(LRP(epsilon).rules if plan is None else plan, taken, layers=layers) as mode:
         for leaf in opened:
             mode.follow(leaf)
         value = function(*opened)
     assert mode.is_live(value), "the function's result does not depend on its leaves"
     seed = torch.ones_like(value) if seed is None else seed
-    gradients = torch.autograd.grad(value, opened, seed, materialize_grads=True)
-    relevance = tuple((leaf * slope).detach() for leaf, slope in zip(opened, gradients, strict=True))
+    carriers = mode.carriers(opened)
+    asked = [*opened, *(one for one in carriers if one is not None)]
+    gradients = list(torch.autograd.grad(value, asked, seed, materialize_grads=True))
+    written = iter(gradients[len(opened) :])
+    relevance = tuple(
+        (leaf * slope).detach() + (0.0 if carrier is None else next(written))
+        for leaf, slope, carrier in zip(opened, gradients, carriers, strict=False)
+    )
     return Followed(value.detach(), seed, relevance, *taken.settle())
 
 

@@ -22,21 +22,33 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from whyrec.checkpoint import load, load_split, save
     from whyrec.comparison import compare
+    from whyrec.counterfactuals import counterfactual
     from whyrec.data_doctor import check
     from whyrec.datasets.movielens import load as movielens
     from whyrec.datasets.ncf import load as ncf
     from whyrec.datasets.planted import load as planted
     from whyrec.errors import WhyrecError
     from whyrec.evaluation import evaluate
+    from whyrec.explainers.attention_weights import AttentionWeights
     from whyrec.explainers.cosine import ByCosine
+    from whyrec.explainers.deep_lift import DeepLIFT
+    from whyrec.explainers.exact_shapley import ExactShapley
+    from whyrec.explainers.expected_gradients import ExpectedGradients
     from whyrec.explainers.gradient import GradientTimesInput
     from whyrec.explainers.integrated_gradients import IntegratedGradients
+    from whyrec.explainers.intrinsic import Intrinsic
+    from whyrec.explainers.kernel_shap import KernelSHAP
+    from whyrec.explainers.lime import LIME
     from whyrec.explainers.lrp import LRP
     from whyrec.explainers.occlusion import LeaveOneOut
+    from whyrec.explainers.permutation_shapley import PermutationShapley
     from whyrec.explainers.popularity import ByPopularity
     from whyrec.explainers.random import Random
+    from whyrec.explainers.smooth_grad import SmoothGrad
     from whyrec.explanation import explain
+    from whyrec.folded_in import fold_in
     from whyrec.html_report import report
+    from whyrec.influences import influence
     from whyrec.models.ease import EASE
     from whyrec.models.gmf import GMF
     from whyrec.models.ials import IALS
@@ -46,13 +58,20 @@ if TYPE_CHECKING:
     from whyrec.models.neumf import NeuMF
     from whyrec.models.popularity import Popularity
     from whyrec.models.user_knn import UserKNN
+    from whyrec.named_inputs import Columns, Patches
+    from whyrec.pair_relevance import bilrp
+    from whyrec.parameters import main_parameters
     from whyrec.reading import read
     from whyrec.reasons import verified_reasons
     from whyrec.recommendations import recommend
     from whyrec.recommender import Part, Recommender, Request
     from whyrec.report_card import Verification, verify
     from whyrec.split import by_ratio, by_time, given, k_fold, leave_last_out
+    from whyrec.standings import Contest, leaderboard
+    from whyrec.support import supported
+    from whyrec.targets import Contrast, Logit, Margin
     from whyrec.train import fit
+    from whyrec.trained_module import adapt
     from whyrec.training import Training
     from whyrec.tuning import tune
     from whyrec.vectors import History
@@ -60,20 +79,32 @@ if TYPE_CHECKING:
 _HOMES = {
     "checkpoint": ("load", "load_split", "save"),
     "comparison": ("compare",),
+    "counterfactuals": ("counterfactual",),
     "data_doctor": ("check",),
     "datasets.movielens": ("movielens",),
     "datasets.ncf": ("ncf",),
     "datasets.planted": ("planted",),
     "errors": ("WhyrecError",),
     "evaluation": ("evaluate",),
+    "explainers.attention_weights": ("AttentionWeights",),
     "explainers.cosine": ("ByCosine",),
+    "explainers.deep_lift": ("DeepLIFT",),
+    "explainers.exact_shapley": ("ExactShapley",),
+    "explainers.expected_gradients": ("ExpectedGradients",),
     "explainers.gradient": ("GradientTimesInput",),
     "explainers.integrated_gradients": ("IntegratedGradients",),
+    "explainers.intrinsic": ("Intrinsic",),
+    "explainers.kernel_shap": ("KernelSHAP",),
+    "explainers.lime": ("LIME",),
     "explainers.lrp": ("LRP",),
     "explainers.occlusion": ("LeaveOneOut",),
+    "explainers.permutation_shapley": ("PermutationShapley",),
     "explainers.popularity": ("ByPopularity",),
     "explainers.random": ("Random",),
+    "explainers.smooth_grad": ("SmoothGrad",),
     "explanation": ("explain",),
+    "folded_in": ("fold_in",),
+    "influences": ("influence",),
     "models.ease": ("EASE",),
     "models.gmf": ("GMF",),
     "models.ials": ("IALS",),
@@ -83,13 +114,20 @@ _HOMES = {
     "models.neumf": ("NeuMF",),
     "models.popularity": ("Popularity",),
     "models.user_knn": ("UserKNN",),
+    "pair_relevance": ("bilrp",),
+    "named_inputs": ("Columns", "Patches"),
+    "parameters": ("main_parameters",),
     "reading": ("read",),
     "reasons": ("verified_reasons",),
     "recommendations": ("recommend",),
     "recommender": ("Part", "Recommender", "Request"),
     "html_report": ("report",),
     "split": ("by_ratio", "by_time", "given", "k_fold", "leave_last_out"),
+    "standings": ("Contest", "leaderboard"),
+    "targets": ("Contrast", "Logit", "Margin"),
+    "support": ("supported",),
     "train": ("fit",),
+    "trained_module": ("adapt",),
     "training": ("Training",),
     "tuning": ("tune",),
     "vectors": ("History",),
@@ -101,39 +139,61 @@ __all__ = [
     "EASE",
     "GMF",
     "IALS",
+    "LIME",
     "LRP",
     "MF",
     "MLP",
+    "AttentionWeights",
     "ByCosine",
     "ByPopularity",
+    "Columns",
+    "Contest",
+    "Contrast",
+    "DeepLIFT",
+    "ExactShapley",
+    "ExpectedGradients",
     "GradientTimesInput",
     "History",
     "IntegratedGradients",
+    "Intrinsic",
     "ItemKNN",
+    "KernelSHAP",
     "LeaveOneOut",
+    "Logit",
+    "Margin",
     "NeuMF",
     "Part",
+    "Patches",
+    "PermutationShapley",
     "Popularity",
     "Random",
     "Recommender",
     "Request",
+    "SmoothGrad",
     "Training",
     "UserKNN",
     "Verification",
     "WhyrecError",
     "__version__",
+    "adapt",
+    "bilrp",
     "by_ratio",
     "by_time",
     "check",
     "compare",
+    "counterfactual",
     "evaluate",
     "explain",
     "fit",
+    "fold_in",
     "given",
+    "influence",
     "k_fold",
+    "leaderboard",
     "leave_last_out",
     "load",
     "load_split",
+    "main_parameters",
     "movielens",
     "ncf",
     "planted",
@@ -141,6 +201,7 @@ __all__ = [
     "recommend",
     "report",
     "save",
+    "supported",
     "tune",
     "verified_reasons",
     "verify",

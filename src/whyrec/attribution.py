@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class Ledger:
 
     def at(self, rows: Tensor | slice) -> Ledger:
         """The account of some users."""
-        return Ledger(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Ledger(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Attribution:
     ledger: Ledger
     complete: bool
     """Whether the method promises that the ledger closes; where it does not, the gap is shown and nothing claimed."""
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else a method has to say of each place, by name, (users, items) each: how well its surrogate fits."""
 
 
 def account(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -37,34 +37,52 @@ def one_pass(question: Question, leaves: Leaves) -> bool:
 
 @torch.enable_grad()
 def input_times_gradient(
-    question: Question, leaves: Leaves, target: Tensor, settle: Callable[[int | None], None] = lambda _place: None
+    question: Question,
+    leaves: Leaves,
+    target: Tensor,
+    settle: Callable[[int | None], None] = lambda _place: None,
+    *,
+    carriers: Sequence[Tensor | None] = (),
 ) -> dict[str, Tensor]:
     """Value times gradient of every unit, summed over its channel: part -> (users, items, *unit) float64.
 
     What a list shares (a user's history) has one gradient for each place of the list, hence one backward pass each,
     all through the same forward pass. `settle` is called after each, with the place, or with None after the only one.
+    What rules wrote on the leaves' carriers, one or None for each leaf, is added.
     """
     _, items = question.shape
-    names = list(leaves)
+    asked = [*leaves.values(), *(one for one in carriers if one is not None)]
     if one_pass(question, leaves):
-        gradients = torch.autograd.grad(target.sum(), [leaves[name] for name in names], materialize_grads=True)
+        gradients = torch.autograd.grad(target.sum(), asked, materialize_grads=True)
         settle(None)
-        return {name: _summed(leaves[name], got) for name, got in zip(names, gradients, strict=True)}
-    columns: dict[str, list[Tensor]] = {name: [] for name in names}
+        return dict(zip(leaves, _per_unit(leaves, gradients, carriers), strict=True))
+    columns: dict[str, list[Tensor]] = {name: [] for name in leaves}
     for place in range(items):
-        last = place == items - 1
         gradients = torch.autograd.grad(
-            target[:, place].sum(),
-            [leaves[name] for name in names],
-            retain_graph=not last,
-            materialize_grads=True,
+            target[:, place].sum(), asked, retain_graph=place < items - 1, materialize_grads=True
         )
-        for name, gradient in zip(names, gradients, strict=True):
-            at = 0 if gradient.shape[1] == 1 else place
-            columns[name].append(_summed(leaves[name][:, at], gradient[:, at]))
+        for name, found in zip(leaves, _per_unit(leaves, gradients, carriers), strict=True):
+            columns[name].append(found[:, 0 if found.shape[1] == 1 else place])
         settle(place)
     return {name: torch.stack(column, dim=1) for name, column in columns.items()}
 
 
-def _summed(values: Tensor, gradient: Tensor) -> Tensor:
-    return (values.detach().double() * gradient.detach().double()).sum(-1)
+def _per_unit(leaves: Leaves, gradients: Sequence[Tensor], carriers: Sequence[Tensor | None]) -> Iterator[Tensor]:
+    """For each leaf, input * gradient and what stands on its carrier, summed over the channel, float64."""
+    at_carriers = iter(gradients[len(leaves) :])
+    for number, (leaf, gradient) in enumerate(zip(leaves.values(), gradients, strict=False)):
+        found = _over_channel(leaf.detach(), gradient)
+        if number < len(carriers) and carriers[number] is not None:
+            found = found + next(at_carriers).double().sum(-1)
+        yield found
+
+
+def _over_channel(values: Tensor, gradient: Tensor) -> Tensor:
+    """values * gradient summed over the channel, float64; half precision is multiplied in single."""
+    precise = torch.promote_types(values.dtype, torch.float32)
+    values, gradient = values.to(precise), gradient.to(precise)
+    if (
+        values.ndim == 4 and values.shape[2] and gradient.stride(2) == 0
+    ):  # units that score only sums have one gradient: a matrix product
+        return (values @ gradient[:, :, 0, :, None]).squeeze(-1).double()
+    return (values * gradient).sum(-1).double()

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from whyrec import __version__, kinds
 from whyrec.dataset import Catalog, Column, Dataset
-from whyrec.errors import BadInput, NotFitted
-from whyrec.interactions import Interactions, Vocabulary
+from whyrec.errors import BadInput, NotApplicable, NotFitted
+from whyrec.event_table import PARTS, columns_of, columns_of_split, part_of, whole_of
+from whyrec.interactions import Vocabulary
 from whyrec.recommender import Recommender
 from whyrec.settings import make, to_json
 from whyrec.split import Split
@@ -27,7 +28,6 @@ from whyrec.tables import Columns, read_parquet, write_parquet
 from whyrec.training import Epoch, Training
 
 FORMAT = 1
-PARTS = ("train", "validation", "test")
 TABLES = ("vocabulary", "interactions", "users", "items", "candidates")
 FILES = {"model.json", "weights.safetensors", *(f"{table}.parquet" for table in TABLES)}
 KEYS = {"family", "settings", "training", "log", "data", "columns", "titles", "files"}
@@ -39,7 +39,11 @@ def save(model: Recommender, folder: str | Path, *, split: Split | None = None, 
     With its `split` the folder serves every command by itself; `without_data` leaves users' histories, titles and
     columns out, and the commands that need them will ask for data.
     """
-    model.require_built()
+    if model.require_built().belongs_elsewhere:
+        raise NotApplicable(
+            f"a {type(model).__name__} takes its own code to come back, which a folder does not hold; "
+            "save the weights of the module itself, and adapt it again when it is loaded"
+        )
     folder = Path(folder)
     _refuse_to_lose(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +80,9 @@ def load(folder: str | Path, *, device: str = "cpu") -> Recommender:
     model.log = tuple(Epoch(**epoch) for epoch in about["log"])
     model.trained_by = make(Training, about["training"], owner="Training") if about["training"] else None
     if "interactions.parquet" in about["files"]:
-        events, parts = _events(folder, len(users), len(items))
-        model.known = events.where(parts != "test")
+        table = _event_table(folder, len(users), len(items))
+        train, validation = (part_of(table, part, len(users), len(items)) for part in ("train", "validation"))
+        model.known = train.together_with(validation)
     return model.eval()
 
 
@@ -88,10 +93,10 @@ def load_split(folder: str | Path) -> Split:
     if about["data"] is None:
         raise NotFitted(f"{folder} was saved without its data; pass the data it was trained on with --data")
     users, items = _catalogs(folder, about)
-    events, parts = _events(folder, len(users), len(items))
-    data = about["data"]
+    table, data = _event_table(folder, len(users), len(items)), about["data"]
+    events = whole_of(table, len(users), len(items))
     whole = Dataset(data["name"], events, users, items, data["source"], data["licence"], tuple(data["findings"]))
-    train, validation, test = (events.where(parts == part) for part in PARTS)
+    train, validation, test = (part_of(table, part, len(users), len(items)) for part in PARTS)
     return Split(whole, train, validation, test, data["how"], _candidates(folder, about))
 
 
@@ -104,9 +109,10 @@ def _write(model: Recommender, folder: Path, split: Split | None, without_data: 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "weights.safetensors")
     write_parquet(_vocabulary_columns(model), folder / "vocabulary.parquet")
-    with_data = not without_data and (split is not None or model.known is not None)
-    if with_data:
-        write_parquet(_event_columns(model, split), folder / "interactions.parquet")
+    table = None if without_data else _known_or_split(model, split)
+    with_data = table is not None
+    if table is not None:
+        write_parquet(table, folder / "interactions.parquet")
         write_parquet(_catalog_columns(model.users), folder / "users.parquet")
         write_parquet(_catalog_columns(model.items), folder / "items.parquet")
     if with_data and split is not None and split.candidates is not None:
@@ -135,6 +141,12 @@ def _write(model: Recommender, folder: Path, split: Split | None, without_data: 
         "files": {file.name: _checksum(file) for file in sorted(folder.iterdir())},
     }
     (folder / "model.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _known_or_split(model: Recommender, split: Split | None) -> Columns | None:
+    if split is not None:
+        return columns_of_split(split)
+    return None if model.known is None else columns_of(model.known)
 
 
 def _data_json(data: Dataset, split: Split) -> dict[str, Any]:
@@ -261,35 +273,14 @@ def _column(name: str, kind: Any, values: np.ndarray[Any, Any]) -> Column:
     return Column(name, kind, values)
 
 
-def _event_columns(model: Recommender, split: Split | None) -> Columns:
-    known = model.known
-    pieces = (
-        [("train", known)] if split is None else zip(PARTS, (split.train, split.validation, split.test), strict=True)
-    )
-    events = [(part, piece) for part, piece in pieces if piece is not None and len(piece)]
-    columns: dict[str, np.ndarray[Any, Any]] = {
-        "user": np.concatenate([piece.users for _, piece in events]),
-        "item": np.concatenate([piece.items for _, piece in events]),
-        "part": np.concatenate([np.full(len(piece), part, dtype=object) for part, piece in events]),
-    }
-    values = [piece.values for _, piece in events]
-    times = [piece.times for _, piece in events]
-    if all(one is not None for one in values):
-        columns["value"] = np.concatenate([one for one in values if one is not None])
-    if all(one is not None for one in times):
-        columns["time"] = np.concatenate([one for one in times if one is not None])
-    return columns
-
-
-def _events(folder: Path, users: int, items: int) -> tuple[Interactions, np.ndarray[Any, Any]]:
-    """All events of a folder, and which part of the split each belongs to."""
+def _event_table(folder: Path, users: int, items: int) -> Columns:
+    """All events of a folder; see `event_table`."""
     stored = read_parquet(folder / "interactions.parquet")
-    events = Interactions(stored["user"], stored["item"], stored.get("value"), stored.get("time"), users, items)
-    if len(events) and (events.users.max() >= users or events.items.max() >= items):
+    if len(stored["user"]) and (stored["user"].max() >= users or stored["item"].max() >= items):
         raise BadInput(
             f"{folder / 'interactions.parquet'} names rows beyond the vocabulary; copy or train the model again"
         )
-    return events, stored["part"].astype(str)
+    return stored
 
 
 def _candidates(folder: Path, content: dict[str, Any]) -> np.ndarray[Any, Any] | None:

@@ -15,7 +15,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from whyrec.errors import InvalidSetting, WhyrecError
+from whyrec.arguments import (
+    AsJson,
+    Duplicates,
+    Folder,
+    History,
+    ItemColumn,
+    Items,
+    Method,
+    Model,
+    RatingColumn,
+    Seed,
+    Source,
+    TimeColumn,
+    User,
+    UserColumn,
+    Users,
+    ids_of,
+    require_one_of,
+    sorted_settings,
+)
+from whyrec.errors import WhyrecError
 
 if TYPE_CHECKING:
     from whyrec.recommendations import Recommendations
@@ -27,22 +47,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-Folder = Annotated[Path, typer.Argument(help="A folder made by `whyrec fit` or `whyrec demo`.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Seed = Annotated[int, typer.Option(help="Where all chance comes from.")]
-User = Annotated[str | None, typer.Option(help="Id of a known user.")]
-History = Annotated[str | None, typer.Option(help="Past items of somebody new, as ID,ID,...")]
-Method = Annotated[str, typer.Option(help="How to explain; the name of a file in explainers/.")]
-UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.")]
-ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids.")]
-RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings.")]
-TimeColumn = Annotated[str | None, typer.Option(help="Column of times.")]
-Users = Annotated[Path | None, typer.Option(help="Table of users.")]
-Items = Annotated[Path | None, typer.Option(help="Table of items, with titles.")]
-Duplicates = Annotated[
-    Literal["error", "first", "last", "keep"], typer.Option(help="What to do with a pair that stands twice.")
-]
 
 
 def main() -> None:
@@ -73,9 +77,9 @@ def demo(
 
 @app.command()
 def fit(
-    data: Annotated[str, typer.Option(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")],
+    data: Source,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="A file in models/, or package.module:Class.")] = "neumf",
+    model: Model = "neumf",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the model or of its training, e.g. factors=32.")
     ] = None,
@@ -90,8 +94,11 @@ def fit(
     resume: Annotated[bool, typer.Option(help="Go on with a run that was interrupted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model and save it with its data. A run that is interrupted can go on with --resume."""
-    from whyrec import kinds
+    """Train a model and save it with its data. A run that is interrupted can go on with --resume.
+
+    With --set pretrain=true a neumf begins as a trained gmf and a trained mlp, weighed by --set alpha=0.5.
+    """
+    from whyrec import kinds, pretraining
     from whyrec import train as training_loop
     from whyrec.checkpoint import save
     from whyrec.settings import make, to_json
@@ -99,16 +106,21 @@ def fit(
     from whyrec.training import Training
 
     family = kinds.load("models", model)
-    model_settings, training_settings = _sorted_settings(settings or [], family.Settings, Training)
+    records = (family.Settings, Training, pretraining.Pretraining)
+    model_settings, training_settings, beginning = sorted_settings(settings or [], *records)
     recommender = family(**model_settings)
     training = make(Training, {"seed": seed, **training_settings}, owner="Training")
+    begin = pretraining.asked_for(family, beginning)
     split = open_split(data, columns=Columns(user, item, rating, time), users=users, items=items, duplicates=duplicates)
     for finding in split.dataset.findings:
         _tell(finding)
     kept = out.with_name(f".{out.name}.training.safetensors")
     if not resume:
-        kept.unlink(missing_ok=True)
-    training_loop.fit(recommender, split, training, checkpoint=kept)
+        pretraining.forget(kept)
+    if begin.pretrain:
+        recommender = pretraining.fit_pretrained(recommender, split, training, alpha=begin.alpha, checkpoint=kept)
+    else:
+        training_loop.fit(recommender, split, training, checkpoint=kept)
     save(recommender, out, split=split)
     last = max(recommender.log, key=lambda epoch: epoch.validation or 0.0, default=None)
     about = {
@@ -116,6 +128,7 @@ def fit(
         "model": model,
         "settings": to_json(recommender.settings),
         "training": to_json(training),
+        **({"pretraining": to_json(begin)} if begin.pretrain else {}),
         "split": split.how,
         "epochs": len(recommender.log),
         "validation_ndcg@10": None if last is None else last.validation,
@@ -126,9 +139,9 @@ def fit(
 
 @app.command()
 def tune(
-    data: Annotated[str, typer.Option(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")],
+    data: Source,
     out: Annotated[Path, typer.Option(help="Folder for tuned.json, the trials and the best model.")],
-    model: Annotated[str, typer.Option(help="A file in models/, or package.module:Class.")] = "neumf",
+    model: Model = "neumf",
     minutes: Annotated[float, typer.Option(help="When to stop; the trial that runs then still ends.")] = 10.0,
     trials: Annotated[int | None, typer.Option(help="Trials at most, those of earlier calls included.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE that is not searched.")] = None,
@@ -145,7 +158,7 @@ def tune(
     from whyrec.sources import Columns, open_split
     from whyrec.training import Training
 
-    (fixed,) = _sorted_settings(settings or [], Training)
+    (fixed,) = sorted_settings(settings or [], Training)
     split = open_split(data, columns=Columns(user, item, rating, time), items=items)
     found = tuning.tune_into(out, model, split, minutes=minutes, trials=trials, fixed=fixed, seed=seed, tell=_tell)
     _show({"folder": str(out), **found.to_json()}, f"{found}\nsaved the best model to {out / 'model'}", as_json)
@@ -161,6 +174,7 @@ def evaluate(
         str, typer.Option(help="What to measure: names of files in metrics/, NAME,NAME.")
     ] = "hit_rate,ndcg",
     baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity",
+    max_memory: Annotated[str | None, typer.Option(help="The most one block of scores may take, as 256MB.")] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -170,7 +184,13 @@ def evaluate(
 
     measured, beside = ([name for name in given.split(",") if name] for given in (metrics, baselines))
     found = evaluation.evaluate(
-        load(folder), load_split(folder), protocol=protocol, metrics=measured, baselines=beside, seed=seed
+        load(folder),
+        load_split(folder),
+        protocol=protocol,
+        metrics=measured,
+        baselines=beside,
+        seed=seed,
+        max_memory=max_memory,
     )
     _show(found.to_json(), str(found), as_json)
 
@@ -187,8 +207,8 @@ def recommend(
     from whyrec import recommendations
     from whyrec.checkpoint import load
 
-    _one_of(user, history)
-    past = _ids(history)
+    require_one_of(user, history)
+    past = ids_of(history)
     lists = recommendations.recommend(load(folder), None if user is None else [user], history=past, k=k)
     items = [{"rank": one.rank, "item": one.item, "title": one.title, "score": one.score} for one in lists.lines(0)]
     _show({"user": lists.user(0), "items": items}, str(lists), as_json)
@@ -208,9 +228,9 @@ def explain(
     from whyrec import explanation, kinds, recommendations
     from whyrec.checkpoint import load
 
-    _one_of(user, history)
+    require_one_of(user, history)
     model = load(folder)
-    lists = recommendations.list_of(model, user, item, _ids(history))
+    lists = recommendations.list_of(model, user, item, ids_of(history))
     why = explanation.explain(model, lists, kinds.load("explainers", method)(), seed=seed)
     line, ledger = lists.lines(0)[0], why.ledger
     contributions = why.contributions(0, 0)
@@ -337,41 +357,6 @@ def _lists(folder: Path) -> tuple[Recommender, Recommendations]:
 
     model = load(folder)
     return model, lists_of(model, k=10)
-
-
-def _sorted_settings(given: list[str], *records: type) -> list[dict[str, Any]]:
-    """KEY=VALUE pairs, each to the first record that has such a field; dots open nested records."""
-    from dataclasses import fields
-
-    known = [{field.name for field in fields(record)} for record in records]
-    sorted_out: list[dict[str, Any]] = [{} for _ in records]
-    for pair in given:
-        key, equals, text = pair.partition("=")
-        head, _, inner = key.partition(".")
-        if not equals:
-            raise InvalidSetting(f"--set {pair}: write KEY=VALUE, for example --set factors=32")
-        home = next((place for place, names in zip(sorted_out, known, strict=True) if head in names), sorted_out[0])
-        if inner:
-            home.setdefault(head, {})[inner] = _value(text)
-        else:
-            home[head] = _value(text)
-    return sorted_out
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _one_of(user: str | None, history: str | None) -> None:
-    if (user is None) == (history is None):
-        raise typer.BadParameter("give either --user or --history")
-
-
-def _ids(history: str | None) -> list[str] | None:
-    return None if history is None else [name.strip() for name in history.split(",") if name.strip()]
 
 
 def _show(document: dict[str, Any], text: str, as_json: bool) -> None:

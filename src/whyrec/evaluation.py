@@ -15,7 +15,7 @@ from whyrec import kinds
 from whyrec.errors import BadInput, InvalidSetting
 from whyrec.metrics import Lists, Of
 from whyrec.negatives import Seen, distinct_uniform
-from whyrec.ranking import Ranks, best_items, catalogue_scores, rank_among, rank_in_catalogue
+from whyrec.ranking import Memory, Ranks, best_in_catalogue, rank_among, rank_in_catalogue
 from whyrec.recommender import Recommender
 from whyrec.split import Split
 from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
@@ -99,18 +99,20 @@ def evaluate(
     baselines: Sequence[str] = ("popularity",),
     negatives: int = 99,
     seed: int = 0,
+    max_memory: Memory = None,
 ) -> Evaluation:
     """Rank each user's held-out test items, and each baseline's beside them.
 
     `full` ranks against every item the user does not know; `sampled` against the split's own candidates, or `negatives`
     items drawn by `seed`. Figures of the two cannot be compared. Histories are train and validation together. A tie is
     never in favour of the held-out item. Metrics of lists (`coverage`, `novelty`, ...) look at the `k` best of all
-    items that a user does not know, under either protocol.
+    items that a user does not know, under either protocol. Scores are computed in blocks of users; `max_memory` is the
+    most that one block may take, in bytes or as "256MB", and changes nothing but time.
     """
     if len(split.test) == 0:
         raise BadInput(f"{split.dataset.name}: the test part is empty, so there is nothing to evaluate on")
     drawn = _negatives(split, negatives, seed) if protocol == "sampled" else None
-    terms = _Terms(split, protocol, _how(split, protocol, negatives, seed), k, tuple(metrics), drawn)
+    terms = _Terms(split, protocol, _how(split, protocol, negatives, seed), k, tuple(metrics), drawn, max_memory)
     found = terms.judge(model)
     beside = {name: terms.judge(fit(kinds.load("models", name)(), split)) for name in baselines}
     return replace(found, baselines={name: one.metrics for name, one in beside.items()}, beside=beside)
@@ -126,6 +128,7 @@ class _Terms:
     k: int
     metrics: tuple[str, ...]
     negatives: Tensor | None  # (users, negatives) items to rank against; None for the whole catalogue
+    max_memory: Memory
 
     def judge(self, model: Recommender) -> Evaluation:
         """One model by itself."""
@@ -136,8 +139,8 @@ class _Terms:
 
     def _ranks(self, model: Recommender) -> Ranks:
         if self.negatives is None:
-            return rank_in_catalogue(model, self.split.known, self.split.test)
-        return rank_among(model, self.split.known, self.split.test, self.negatives)
+            return rank_in_catalogue(model, self.split.known, self.split.test, max_memory=self.max_memory)
+        return rank_among(model, self.split.known, self.split.test, self.negatives, max_memory=self.max_memory)
 
     def _measured(self, model: Recommender, ranks: Ranks) -> dict[str, PerUser]:
         found: dict[str, PerUser] = {}
@@ -156,11 +159,8 @@ class _Terms:
         return found
 
     def _lists(self, model: Recommender, ranks: Ranks) -> Lists:
-        known, best = self.split.known, []
-        for users, scores in catalogue_scores(model, ranks.users, known):
-            seen = torch.from_numpy(known.histories(users, known.item_count)).to(scores.device)
-            best.append(best_items(scores, seen, self.k)[0].cpu())
-        return Lists(torch.cat(best), ranks.users, known)
+        best, _ = best_in_catalogue(model, ranks.users, self.split.known, self.k, max_memory=self.max_memory)
+        return Lists(best, ranks.users, self.split.known)
 
 
 def _about(metric: Any, name: str) -> tuple[str, Of]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,13 +14,17 @@ from torch import Tensor
 
 from whyrec import kinds
 from whyrec.attribution import Attribution, Ledger
-from whyrec.errors import UnknownId
+from whyrec.errors import NotApplicable, UnknownId
 from whyrec.explainers.lrp import LRP
 from whyrec.interactions import Id
 from whyrec.question import Question, ask
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request, UnitKind
 from whyrec.tables import write_parquet
+from whyrec.targets import Logit, Target
+
+if TYPE_CHECKING:
+    import shap
 
 Explainer = Callable[[Question], Attribution]
 
@@ -50,6 +54,8 @@ class Explanations:
     target: str
     kinds: dict[str, UnitKind]
     seconds: float
+    unit_title: Callable[..., str] = field(repr=False)
+    """How the model calls a unit: `Recommender.unit_title`."""
 
     @property
     def ledger(self) -> Ledger:
@@ -68,7 +74,7 @@ class Explanations:
     def contribution(self, part: str, row: int, place: int, unit: int) -> Contribution:
         """One unit of one part, by its position."""
         relevance = float(self.attribution.relevance[part][row, place].flatten()[unit])
-        return Contribution(part, *self._name(part, row, unit), self.kinds[part], relevance)
+        return Contribution(part, *self._name(part, row, place, unit), self.kinds[part], relevance)
 
     def at(self, user: Id, item: Id) -> tuple[int, int]:
         """Which list, and which place in it; raises `UnknownId` where the item is not in the user's list."""
@@ -102,12 +108,35 @@ class Explanations:
         columns = self.columns()
         write_parquet({**columns, "method": np.full(len(columns["user"]), self.method, dtype=object)}, Path(path))
 
-    def _name(self, part: str, row: int, unit: int) -> tuple[Id, str]:
+    def to_shap(self, row: int = 0, place: int = 0) -> shap.Explanation:
+        """One place of one list as a `shap.Explanation`, for the plots of the shap package: waterfall, bar and others.
+
+        A feature is a unit that is there, the largest contribution first; its data is its id. The base value is the
+        reference and what biases took. What a stabiliser swallowed and what a method leaves in the gap stand as
+        features of their own, where they are not zero, so that base value and values always add up to the target.
+        """
+        try:
+            import shap
+        except ImportError as missing:
+            raise NotApplicable("to_shap() needs the shap package: pip install 'whyrec[peers]'") from missing
+        units = self.contributions(row, place)
+        at = {one.name: float(getattr(self.ledger, one.name)[row, place]) for one in fields(Ledger)}
+        left = {"swallowed by the stabiliser": at["stabilizer"], "gap": float(self.ledger.gap[row, place])}
+        rest = {name: amount for name, amount in left.items() if abs(amount) > 1e-6 * abs(at["target"])}
+        return shap.Explanation(
+            values=np.array([*(one.relevance for one in units), *rest.values()]),
+            base_values=at["reference"] + at["bias"],
+            data=np.array([*(str(one.unit) for one in units), *("ledger" for _ in rest)], dtype=object),
+            feature_names=[*(one.title for one in units), *rest],
+        )
+
+    def _name(self, part: str, row: int, place: int, unit: int) -> tuple[Id, str]:
         lists = self.recommendations
         if self.kinds[part] == "past item":
             item = int(lists.history[row, unit])
             return lists.items.id(item), lists.items.title(item)
-        return unit, f"{part} {self.kinds[part]} {unit}"
+        user, item = int(lists.user_rows[row]), int(lists.item_rows[row, place])
+        return unit, self.unit_title(part, unit, user=user, item=item)
 
     def __str__(self) -> str:
         lines = []
@@ -124,13 +153,16 @@ def explain(
     explainer: Explainer | None = None,
     *,
     parts: tuple[str, ...] | None = None,
+    target: Target | None = None,
     seed: int = 0,
     dtype: torch.dtype | None = None,
 ) -> Explanations:
     """Split every score of every list over the model's named inputs.
 
-    `parts` names the inputs to split over; by default those whose units a person can name and remove. All others are
-    constants: what they add is booked as bias. `dtype=torch.float64` explains in double precision.
+    `target` says what is split: the score (`Logit`) unless given; `Margin(k)`, its lead over the end of the list;
+    `Contrast(item)`, its lead over one other item. `parts` names the inputs to split over; by default those whose units
+    a person can name and remove. All others are constants: what they add is booked as bias. `dtype=torch.float64`
+    explains in double precision.
 
     >>> import whyrec as wr
     >>> model = wr.fit(wr.EASE(), wr.leave_last_out(wr.planted(users=60, items=60)))
@@ -143,23 +175,34 @@ def explain(
     started = time.perf_counter()
     pieces, asked = [], parts
     for block in torch.arange(len(recommendations)).split(BLOCK_USERS):
-        question = ask(model, part_of(request, block.to(model.device)), parts=parts, seed=seed, dtype=dtype)
+        some = part_of(request, block.to(model.device))
+        question = ask(model, some, parts=parts, target=target, seed=seed, dtype=dtype)
         asked = question.parts
         pieces.append(explainer(question))
     return Explanations(
         recommendations,
         _joined(pieces),
         method_name(explainer),
-        asdict(explainer) if is_dataclass(explainer) and not isinstance(explainer, type) else {},
-        "logit",
+        settings_of(explainer),
+        (target or Logit()).name,
         {part: model.unit_kinds[part] for part in asked or ()},
         time.perf_counter() - started,
+        model.unit_title,
     )
 
 
 def method_name(explainer: Explainer) -> str:
     """What a method is called in tables: the name it is chosen by."""
     return kinds.name_of(explainer)
+
+
+def settings_of(explainer: object) -> dict[str, Any]:
+    """What a method was set to; a method or rule inside it by its name and what that was set to."""
+    if not is_dataclass(explainer) or isinstance(explainer, type):
+        return {}
+    inner = {one.name: getattr(explainer, one.name) for one in fields(explainer)}
+    named = {name: {"name": kinds.name_of(one), **settings_of(one)} for name, one in inner.items() if callable(one)}
+    return {**asdict(explainer), **named}
 
 
 def part_of(request: Request, rows: Tensor) -> Request:
@@ -183,4 +226,5 @@ def _joined(pieces: list[Attribution]) -> Attribution:
             torch.cat([ledger.reference.cpu() for ledger in ledgers]),
         ),
         pieces[0].complete,
+        {name: torch.cat([piece.notes[name].cpu() for piece in pieces]) for name in pieces[0].notes},
     )

@@ -118,6 +118,20 @@ class Interactions:
             return np.full((len(users), 0), -1, dtype=np.int64)
         return np.where(filled, self._items_by_user[np.where(filled, position, 0)], -1)
 
+    def items_of(self, users: Rows) -> tuple[Rows, Rows]:
+        """All items of each of `users`, oldest first, and whose they are as places in `users`; (events,) each.
+
+        >>> events = Interactions(np.array([0, 0, 1]), np.array([2, 0, 1]), user_count=2, item_count=3)
+        >>> events.items_of(np.array([1, 0]))
+        (array([0, 1, 1]), array([1, 2, 0]))
+        """
+        starts, ends = self.offsets[users], self.offsets[users + 1]
+        places = np.repeat(np.arange(len(users)), ends - starts)
+        if np.array_equal(starts[1:], ends[:-1]):  # neighbours stand together: ranking asks for them, block by block
+            return places, self._items_by_user[starts[:1].sum() : ends[-1:].sum()]
+        first = starts - (np.cumsum(ends - starts) - (ends - starts))
+        return places, self._items_by_user[np.arange(len(places)) + np.repeat(first, ends - starts)]
+
     @cached_property
     def _items_by_user(self) -> Rows:
         return self.items[self.oldest_first]

@@ -40,6 +40,9 @@ class ItemWeights(Recommender):
     def floats_per_user(self, items: int) -> int:
         return items + len(self.items)
 
+    def floats_to_rank(self) -> tuple[int, int]:
+        return len(self.items) ** 2, 2 * len(self.items)
+
     def embed(self, request: Request) -> Inputs:
         there = request.history >= 0  # (users, length)
         there = there if request.hidden is None else there & ~request.hidden

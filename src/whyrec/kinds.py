@@ -14,7 +14,7 @@ from typing import Any
 
 from whyrec.errors import InvalidSetting
 
-KINDS = ("datasets", "models", "metrics", "rules", "explainers", "faithfulness", "figures")
+KINDS = ("datasets", "models", "metrics", "rules", "explainers", "faithfulness", "worlds", "figures")
 
 
 def names(kind: str) -> list[str]:

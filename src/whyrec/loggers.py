@@ -7,24 +7,31 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from whyrec.errors import NotApplicable
+from whyrec.errors import BadInput, NotApplicable
 from whyrec.train import Watcher
 from whyrec.training import Epoch
 
 
 def to_csv(path: str | Path) -> Watcher:
-    """One row an epoch, below a header; a file that is there is added to."""
-    path = Path(path)
+    """One row an epoch, below a header; a file that is there is added to, where it has the same columns."""
+    path, columns = Path(path), [field.name for field in fields(Epoch)]
+    if path.exists() and _header(path) != columns:
+        raise BadInput(f"{path} has other columns than {', '.join(columns)}; name a new file")
 
     def watch(epoch: Epoch) -> None:
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Epoch)])
+            writer = csv.DictWriter(file, columns)
             if new:
                 writer.writeheader()
             writer.writerow(asdict(epoch))
 
     return watch
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
 
 
 def to_json_lines(path: str | Path) -> Watcher:
@@ -39,7 +46,7 @@ def to_json_lines(path: str | Path) -> Watcher:
 
 
 def to_tensorboard(folder: str | Path) -> Watcher:
-    """Loss and validation NDCG@10 as TensorBoard scalars; needs the package tensorboard."""
+    """Losses, validation NDCG@10 and HR@10 as TensorBoard scalars; needs the package tensorboard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -55,7 +62,7 @@ def to_tensorboard(folder: str | Path) -> Watcher:
 
 
 def to_mlflow() -> Watcher:
-    """Loss and validation NDCG@10 as metrics of MLflow's active run; needs the package mlflow or mlflow-skinny."""
+    """Losses, validation NDCG@10 and HR@10 as metrics of MLflow's active run; needs mlflow or mlflow-skinny."""
     try:
         import mlflow
     except ImportError:
@@ -68,5 +75,10 @@ def to_mlflow() -> Watcher:
 
 
 def _measured(epoch: Epoch) -> dict[str, float]:
-    validation = {} if epoch.validation is None else {"validation NDCG at 10": epoch.validation}
-    return {"training loss": epoch.loss, **validation}
+    measured = {
+        "training loss": epoch.loss,
+        "validation loss": epoch.validation_loss,
+        "validation NDCG at 10": epoch.validation,
+        "validation HR at 10": epoch.hit_rate,
+    }
+    return {name: value for name, value in measured.items() if value is not None}

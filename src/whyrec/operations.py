@@ -29,6 +29,14 @@ class Family(Enum):
     PRODUCTS = "multiplies live values with one another"
     QUOTIENTS = "divides by a live value"
     WEIGHTS = "a linear map with weights: dense layers and convolutions"
+    ACTIVATIONS = "bends each number by itself, and leaves zero where it is"
+    POWERS = "raises each number to a constant power"
+    GATES = "puts out factors that other values are multiplied by: sigmoids, reciprocals"
+    SOFTMAX = "puts out shares that add up to one"
+    ATTENTION = "scaled dot-product attention, as one operation"
+    NORMS = "divides by a spread or a length that it takes from the values themselves"
+    BATCH_NORM = "scales and shifts each channel by constants that training left behind"
+    POOLS = "the largest of each window"
 
 
 def _methods(names: str) -> list[Function]:
@@ -47,7 +55,7 @@ def _getters(names: str) -> list[Function]:
 _MEMBERS: dict[Family, list[Function]] = {
     Family.METADATA: [
         *_getters("shape dtype device ndim requires_grad is_leaf grad_fn layout names itemsize nbytes is_sparse"),
-        *_getters("is_cuda is_mps is_quantized is_meta is_mkldnn grad"),
+        *_getters("is_cuda is_mps is_quantized is_meta is_mkldnn is_nested grad"),
         *_methods("size dim numel nelement ndimension stride is_contiguous is_floating_point is_complex element_size"),
         *_methods("get_device storage_offset __len__ __repr__ __format__ type is_signed"),
         *_functions("numel is_floating_point is_complex result_type"),
@@ -83,12 +91,21 @@ _MEMBERS: dict[Family, list[Function]] = {
         ),
         *_functions("diagonal roll flip neg abs relu relu_ triu tril cumsum amax amin broadcast_to tensor_split"),
         *_functions("positive atleast_1d atleast_2d atleast_3d"),
+        *_methods("max min topk sort norm"),  # the winners; a length is homogeneous, so its gradient shares it out
+        *_functions("max min topk sort norm"),
+        torch.linalg.vector_norm,
         *_getters("T mT"),
         F.relu,
         F.relu_,
         F.leaky_relu,
         F.leaky_relu_,
-        F.dropout,  # only outside of training, which explainers insist on
+        F.prelu,
+        F.dropout,  # only outside of training, where they do nothing
+        F.dropout1d,
+        F.dropout2d,
+        F.dropout3d,
+        F.alpha_dropout,
+        F.feature_alpha_dropout,
         F.embedding,  # with live rows: a gather
         F.avg_pool1d,
         F.avg_pool2d,
@@ -108,6 +125,7 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_methods("mul __mul__ __rmul__ mul_ __imul__ multiply multiply_ matmul __matmul__ __rmatmul__ bmm mm mv dot"),
         *_functions("mul multiply matmul bmm mm mv dot inner outer einsum tensordot"),
         F.bilinear,
+        F.embedding_bag,  # rows that are live, weights of a sum that are live, or both
     ],
     Family.QUOTIENTS: [
         *_methods("div __truediv__ __rtruediv__ div_ __itruediv__ divide divide_ true_divide true_divide_"),
@@ -116,6 +134,44 @@ _MEMBERS: dict[Family, list[Function]] = {
     Family.WEIGHTS: [
         F.linear,
         *_functions("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"),
+    ],
+    Family.ACTIVATIONS: [
+        *_methods("tanh tanh_ clamp clip hardshrink erf expm1 log1p asinh atan sin sinh"),
+        *_functions("tanh tanh_ clamp clip erf expm1 log1p asinh atan sin sinh selu celu"),
+        F.gelu,
+        F.silu,
+        F.mish,
+        F.elu,
+        F.hardswish,
+        F.hardtanh,
+        F.relu6,
+        F.selu,
+        F.celu,
+        F.softsign,
+        F.softshrink,
+        F.tanhshrink,
+    ],
+    Family.POWERS: [
+        *_methods("pow __pow__ square sqrt"),
+        *_functions("pow square sqrt"),
+    ],
+    Family.GATES: [
+        *_methods("sigmoid rsqrt reciprocal"),
+        *_functions("sigmoid rsqrt reciprocal"),
+        F.hardsigmoid,
+    ],
+    Family.SOFTMAX: [Tensor.softmax, torch.softmax, F.softmax],
+    Family.ATTENTION: [F.scaled_dot_product_attention],
+    Family.NORMS: [F.layer_norm, F.rms_norm, F.group_norm, F.normalize],
+    Family.BATCH_NORM: [F.batch_norm],
+    Family.POOLS: [
+        *_functions("max_pool1d max_pool2d max_pool3d"),
+        F.max_pool1d,
+        F.max_pool2d,
+        F.max_pool3d,
+        F.adaptive_max_pool1d,
+        F.adaptive_max_pool2d,
+        F.adaptive_max_pool3d,
     ],
 }
 
@@ -128,3 +184,29 @@ IN_PLACE: frozenset[Function] = frozenset(
     and (not name.endswith("__") or name in {"__iadd__", "__isub__", "__imul__", "__idiv__"})
 )
 """Operations that change their first operand."""
+
+DROPOUTS: frozenset[Function] = frozenset(
+    [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout]
+)
+"""Operations that do nothing outside of training, and draw at random in it."""
+
+REARRANGES: frozenset[Function] = frozenset(
+    [
+        *_methods(
+            "reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"
+        ),
+        *_methods(
+            "swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"
+        ),
+        *_methods("__getitem__ select narrow split chunk unbind index_select gather take_along_dim diagonal roll flip"),
+        *_methods("type_as unfold tensor_split split_with_sizes cpu cuda"),
+        *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
+        *_functions("repeat_interleave clone select narrow split chunk unbind index_select gather take_along_dim"),
+        *_functions("diagonal roll flip broadcast_to tensor_split cat concat concatenate stack hstack vstack"),
+        *_getters("T mT"),
+    ]
+)
+"""Operations that put numbers elsewhere and change none."""
+
+TRANSPOSED: frozenset[Function] = frozenset(_functions("conv_transpose1d conv_transpose2d conv_transpose3d"))
+"""Convolutions whose weights begin with the input's channels."""

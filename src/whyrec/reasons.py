@@ -16,13 +16,16 @@ from torch import Tensor
 
 from whyrec.coalitions import Players
 from whyrec.dataset import Truth
+from whyrec.errors import NotApplicable
 from whyrec.explanation import BLOCK_USERS, Contribution, Explanations, part_of
 from whyrec.question import ask
 from whyrec.recommender import Recommender
 from whyrec.report_card import ReportCard
+from whyrec.targets import Logit
 
 RANDOM_SETS = 200
 SIGNIFICANCE = 0.05
+LOGIT = Logit().name
 MATERIAL = 1 / 3
 ROUNDING = 1e-6
 """Units that all bring the same are all reasons, whatever the last bits say."""
@@ -63,6 +66,11 @@ def verified_reasons(
     model: Recommender, explanations: Explanations, card: ReportCard, *, most: int = 3, seed: int = 0
 ) -> VerifiedReasons:
     """Re-run every candidate reason: the `most` units with the largest positive relevance of every item."""
+    if explanations.target != LOGIT:
+        raise NotApplicable(
+            f"reasons are re-run on scores, and these explanations are about {explanations.target!r}; "
+            "explain and verify without target= to get reasons"
+        )
     lists = explanations.recommendations
     verdict = card.row(explanations.method).verdict
     if verdict not in ("faithful", "weak"):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from whyrec.dataset import Catalog
 from whyrec.errors import InvalidSetting, NotApplicable
-from whyrec.interactions import Id, Interactions, Rows
-from whyrec.ranking import best_items, catalogue_scores
+from whyrec.interactions import Id
+from whyrec.ranking import Memory, best_in_catalogue, best_items, block_size
 from whyrec.recommender import Recommender, Request, scores_of
 
 NEW_USER = "new user"
@@ -85,11 +85,13 @@ def recommend(
     history: Sequence[Id] | None = None,
     k: int = 10,
     exclude_seen: bool = True,
+    max_memory: Memory = None,
 ) -> Recommendations:
     """The `k` best items for each of `users` (everybody where None), or for somebody new with this `history`.
 
     Items already seen are left out unless `exclude_seen` is False. A list is shorter than `k` only where fewer items
-    are left.
+    are left. Scores are computed in blocks of users; `max_memory` is the most that one block may take, in bytes or as
+    "256MB", and changes nothing but time.
 
     >>> import whyrec as wr
     >>> model = wr.fit(wr.EASE(), wr.leave_last_out(wr.planted(users=60, items=60)))
@@ -104,9 +106,13 @@ def recommend(
     if history is not None:
         if users is not None:
             raise InvalidSetting("recommend() takes users or a history, not both")
+        block_size(model, model.floats_to_rank(), max_memory)  # refuses what is too little for one user
         return _for_somebody_new(model, history, k, exclude_seen)
+    known = model.require_known()
     rows = np.arange(len(model.users)) if users is None else model.users.vocabulary.rows(users)
-    return _for_known(model, model.require_known(), rows, k, exclude_seen)
+    best, scores = best_in_catalogue(model, rows, known, k, exclude_seen=exclude_seen, max_memory=max_memory)
+    owners = torch.from_numpy(rows)
+    return Recommendations(model.users, model.items, owners, best, scores, model.seen_by(owners))
 
 
 def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id] | None = None) -> Recommendations:
@@ -126,17 +132,6 @@ def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id]
     return Recommendations(model.users, model.items, rows.cpu(), wanted[None].cpu(), score.cpu(), seen.cpu())
 
 
-def _for_known(model: Recommender, known: Interactions, rows: Rows, k: int, exclude_seen: bool) -> Recommendations:
-    items, scores = [], []
-    for block, found in catalogue_scores(model, rows, known):
-        seen = known.histories(block, known.item_count if exclude_seen else 0)
-        best, value = best_items(found, torch.from_numpy(seen).to(found.device), k)
-        items.append(best.cpu())
-        scores.append(value.cpu())
-    users = torch.from_numpy(rows)
-    return Recommendations(model.users, model.items, users, torch.cat(items), torch.cat(scores), model.seen_by(users))
-
-
 @torch.no_grad()
 def _for_somebody_new(model: Recommender, history: Sequence[Id], k: int, exclude_seen: bool) -> Recommendations:
     seen = _rows_of_past(model, history)[None]
@@ -154,10 +149,10 @@ def _most_recent(model: Recommender, seen: Tensor) -> Tensor:
 
 
 def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:
-    if "user" in model.unit_kinds:
+    if model.unit_kinds.get("user") == "factor":
         raise NotApplicable(
             f"this {type(model).__name__} knows users by id only, so it has nothing to say to somebody new; "
-            "train it with user='history'"
+            "call whyrec.fold_in(model) first, or train it with user='history'"
         )
     return torch.from_numpy(model.items.vocabulary.rows(list(history))).to(model.device)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
 
 from whyrec import settings as records
+from whyrec.chance import seeded
 from whyrec.dataset import Catalog
 from whyrec.errors import NotFitted
 from whyrec.interactions import Interactions
@@ -140,6 +141,9 @@ class Recommender(nn.Module, ABC):
     known: Interactions | None
     """What is known of each user when it recommends: histories come from here, and seen items are left out."""
 
+    belongs_elsewhere: ClassVar[bool] = False
+    """Whether it takes somebody else's code to make the model, so that a folder cannot bring it back."""
+
     log: tuple[Epoch, ...]
     """One record per training epoch; empty for closed forms."""
     trained_by: Training | None
@@ -160,8 +164,7 @@ class Recommender(nn.Module, ABC):
     def build(self, users: Catalog, items: Catalog, *, seed: int = 0) -> Self:
         """Give the model its users and items, and weights drawn from `seed`. Global random state is left as found."""
         self.users, self.items = users, items
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.make(len(users), len(items))
         return self.eval()
 
@@ -199,7 +202,10 @@ class Recommender(nn.Module, ABC):
 
     @abstractmethod
     def score(self, inputs: Inputs) -> Tensor:
-        """Scores, (users, items): logits or ratings. Pure: no sampling, no state, nothing but `inputs` and weights."""
+        """Scores, (users, items): logits or ratings. Pure: no sampling, no state, nothing but `inputs` and weights.
+
+        The result is a tensor of its own, no view of weights: ranking writes into it.
+        """
 
     def forward(self, inputs: Inputs) -> Tensor:
         """PyTorch's name for `score`."""
@@ -209,6 +215,14 @@ class Recommender(nn.Module, ABC):
     def unit_kinds(self) -> Mapping[str, UnitKind]:
         """What the units of each part are; parts not named here are never explained."""
         return {}
+
+    def unit_title(self, part: str, unit: int, *, user: int, item: int) -> str:
+        """What to call a unit of a part, by its position, in the score of an item for a user.
+
+        `user` and `item` are rows, -1 for nobody and nothing in particular. Past items are called by their own
+        titles, whatever stands here.
+        """
+        return f"{part} {self.unit_kinds[part]} {unit}"
 
     @property
     def history_limit(self) -> int:
@@ -221,8 +235,12 @@ class Recommender(nn.Module, ABC):
         return 0.0
 
     def floats_per_user(self, items: int) -> int:
-        """How many numbers scoring `items` items for one user holds at its widest; sizes the blocks of ranking."""
+        """How many numbers `score` of `items` items for one user holds at its widest; sizes blocks."""
         return items
+
+    def floats_to_rank(self) -> tuple[int, int]:
+        """How many numbers ranking the catalogue holds at its widest: once a block of users, and for each user."""
+        return 0, self.floats_per_user(len(self.items))
 
     def seen_by(self, users: Tensor, known: Interactions | None = None) -> Tensor:
         """The histories of `users` (rows) as this model wants them, (users, length), -1 where empty."""
@@ -248,7 +266,15 @@ class Ranker(Protocol):
     """A model that can score many items faster than `score(embed(request))`, to the same numbers."""
 
     def rank_scores(self, request: Request) -> Tensor:
-        """Scores, (users, items)."""
+        """Scores, (users, items), a tensor of its own."""
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A model that weighs some of its units before it sums them."""
+
+    def attention(self, inputs: Inputs) -> Mapping[str, Tensor]:
+        """The weights of each part that it attends to, (users, items, *unit), the mean over heads; padding has 0."""
 
 
 def scores_of(model: Recommender, request: Request) -> Tensor:

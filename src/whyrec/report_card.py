@@ -29,6 +29,7 @@ from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request
 from whyrec.settings import settings, to_json
 from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
+from whyrec.targets import Target
 
 Check = Callable[[Players, Tensor, int], Tensor]
 Verdict = Literal["faithful", "weak", "not better than random", "undecided"]
@@ -118,6 +119,7 @@ class ReportCard:
     curves: dict[str, Array] = field(repr=False)
     """Mean target after 0 ... 100 % of the units went, most relevant first; also `random`'s and `greedy`'s, the latter
     NaN beyond the k units that were searched."""
+    target: str = "logit"
 
     def row(self, method: str) -> Row:
         """The row of one method."""
@@ -133,7 +135,7 @@ class ReportCard:
             "model": self.model,
             "users": self.users,
             "skipped": self.skipped,
-            "target": "logit",
+            "target": self.target,
             "operator": "mask",
             "settings": to_json(self.settings),
             "rows": [row.to_json() for row in self.rows],
@@ -154,27 +156,31 @@ def verify(
     recommendations: Recommendations,
     explainers: Sequence[Explainer],
     *,
+    target: Target | None = None,
     settings: Verification | None = None,
 ) -> ReportCard:
     """Judge explanations of each user's first recommendation by taking units away and watching the score.
 
-    All methods get the same users, random orders and resamples; each is judged by itself.
+    All methods get the same users, random orders and resamples; each is judged by itself. Another `target` than the
+    score is watched instead of it.
     """
     settings = settings or Verification()
     request, skipped = _judged(model, recommendations, settings)
-    question = ask(model, request, seed=settings.seed)
+    question = ask(model, request, target=target, seed=settings.seed)
     if not removable_parts(model, question.inputs):
         raise NotExplainableByMasking(
             f"{type(model).__name__} as set up here has only factors of ids, which nobody can name or remove, so its "
             "explanations cannot be checked by removal; train it with user='history'"
         )
     bench = _Bench(question, settings)
+    _refuse_to_take_all(bench.players, settings.k)
     rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.best_curve()}
     for explainer in explainers:
         row, curve = bench.judge(explainer)
         rows.append(row)
         curves.setdefault(row.method, curve)  # `random` stays the floor of many orders
-    return ReportCard(kinds.name_of(model), question.shape[0], skipped, settings, tuple(rows), curves)
+    users, about = question.shape[0], question.target.name
+    return ReportCard(kinds.name_of(model), users, skipped, settings, tuple(rows), curves, about)
 
 
 def _judged(model: Recommender, lists: Recommendations, settings: Verification) -> tuple[Request, int]:
@@ -199,6 +205,16 @@ def _judged(model: Recommender, lists: Recommendations, settings: Verification) 
     return replace(asked, users=asked.users[rows], items=asked.items[rows], history=history[:, :longest]), len(
         lists
     ) - len(usable)
+
+
+def _refuse_to_take_all(players: Players, k: int) -> None:
+    """Orders of units differ only where some are left when the first k are gone."""
+    fewest = int(players.present.sum(-1).min())
+    if fewest <= k:
+        raise BadInput(
+            f"there are {fewest} units to take away, and without k={k} of them nothing is left to compare; "
+            "verify with a smaller k: settings=Verification(k=...)"
+        )
 
 
 class _Bench:
@@ -308,15 +324,17 @@ class _Bench:
             failed.append("it says much the same of a model with shuffled weights")
         if failed:
             return "not better than random", tuple(failed)
-        doubts = self._doubts(gap, attribution)
+        doubts = self._doubts(gap, randomisation, attribution)
         return (
             ("weak", doubts)
             if doubts
             else ("faithful", ("it beats a random order both by deletion and by sufficiency",))
         )
 
-    def _doubts(self, gap: float | None, attribution: Attribution) -> tuple[str, ...]:
+    def _doubts(self, gap: float | None, randomisation: Estimate, attribution: Attribution) -> tuple[str, ...]:
         doubts = []
+        if randomisation.n == 0:
+            doubts.append("the model shows no weights to shuffle, so whether it explains what was learned is not known")
         if gap is not None and gap > LARGEST_GAP:
             doubts.append(f"it promises to add up, and {gap:.0%} of the score is unaccounted for")
         ties = tied_share(self.players.join(attribution.relevance), self.players.present)
@@ -325,5 +343,5 @@ class _Bench:
         units = self.players.present.sum(-1).double().mean()
         hidden, trained = float(1 - self.settings.k / units), self.question.model.max_trained_drop
         if hidden > trained:
-            doubts.append(f"sufficiency hides {hidden:.0%} of a history; in training at most {trained:.0%} was hidden")
+            doubts.append(f"sufficiency hides {hidden:.0%} of the units; in training at most {trained:.0%} was hidden")
         return tuple(doubts)

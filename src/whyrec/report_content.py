@@ -7,12 +7,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from whyrec import __version__, kinds
+from whyrec.comparison import Comparison, compare
 from whyrec.dataset import Catalog
 from whyrec.evaluation import Evaluation
 from whyrec.explanation import Explanations
@@ -145,7 +146,7 @@ def _quality(evaluation: Evaluation) -> dict[str, Any]:
         "axes": {name: Axis(0.0, max(_end(row[2][name]) for row in rows) or 1.0) for name in evaluation.metrics},
         "own": evaluation.metrics,
         "best": best,
-        "standing": None if best is None else _standing(evaluation.metrics[main], best[1][main]),
+        "standing": None if best is None else _standing(evaluation, main, [name for name, own, _ in rows if not own]),
         "how": evaluation.how,
         "protocol": evaluation.protocol,
     }
@@ -155,11 +156,25 @@ def _end(found: Estimate) -> float:
     return found.high if found.has_interval else found.value
 
 
-def _standing(own: Estimate, other: Estimate) -> str:
-    """Whether two intervals lie apart. Where they overlap, these numbers decide nothing."""
-    if own.low > other.high:
-        return "above"
-    return "below" if own.high < other.low else "overlap"
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The model beside its baselines, user by user."""
+
+    verdict: Literal["above", "below", "open", "unjudged"]
+    comparison: Comparison | None
+    """With the baseline that the verdict speaks of; None where the metric judges no held-out item."""
+
+
+def _standing(evaluation: Evaluation, metric: str, baselines: Sequence[str]) -> Standing:
+    """Above only where better than each of the baselines, which come best first; below where one is better."""
+    if evaluation.per_user[metric].of == "lists":
+        return Standing("unjudged", None)
+    found = [compare(evaluation, evaluation.baseline(name), metric) for name in baselines]
+    if worse := [one for one in found if one.verdict == "worse"]:
+        return Standing("below", worse[0])
+    if undecided := [one for one in found if one.verdict == "not told apart"]:
+        return Standing("open", undecided[0])
+    return Standing("above", found[0])
 
 
 def _people(material: Material) -> list[dict[str, Any]]:

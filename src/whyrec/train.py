@@ -17,10 +17,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from whyrec import kinds, resume
+from whyrec.chance import seeded
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
 from whyrec.lazy_adam import LazyAdam, adam_of
 from whyrec.losses import LOSSES, log_loss
+from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
 from whyrec.negatives import Seen, uniform
 from whyrec.ranking import rank_in_catalogue
@@ -32,6 +34,9 @@ from whyrec.vectors import hide_some
 
 DRAWN_TOGETHER = 1 << 16
 """Positives whose negatives are drawn at once."""
+
+HELD_OUT_SEED = 1
+"""Where the negatives of the validation loss come from: the same in all runs, so that their losses compare."""
 
 Watcher = Callable[[Epoch], None]
 
@@ -110,17 +115,14 @@ class _Run:
         for remark in kept.remarks if kept else ():
             print(f"{remark}; the last bits may differ", file=sys.stderr)
         first = resume.group(kept, "first") if kept else _copied(self.model)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.training.seed)
-            if kept is None or not kept.chosen:
-                log, kept = self._train(self.data, self.training.epochs, first, kept), None
-            else:
-                log = kept.chosen
-            if self.training.refit:
-                if kept is None:
-                    self.model.load_state_dict(first)
-                    torch.manual_seed(self.training.seed)
-                self._train(_without_validation(self.data), _best(log), first, kept, chosen=log)
+        if kept is None or not kept.chosen:
+            log, kept = self._train(self.data, self.training.epochs, first, kept), None
+        else:
+            log = kept.chosen
+        if self.training.refit:
+            if kept is None:
+                self.model.load_state_dict(first)
+            self._train(_without_validation(self.data), _best(log), first, kept, chosen=log)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         return log
@@ -138,16 +140,16 @@ class _Run:
         optimizer = adam_of(
             self.model, learning_rate=self.training.learning_rate, weight_decay=self.training.weight_decay
         )
-        judges, seen = _judges(data, self.training), Seen(data.train)
+        judge, seen = _judge(data, self.training), Seen(data.train)
         log: tuple[Epoch, ...] = ()
         best: dict[str, Tensor] = {}
-        if kept is not None:
-            best = resume.put_back(kept, self.model, optimizer, generator)
-            log = kept.log
-        with _bar(self.shown) as bar:
+        with seeded(self.training.seed, self.training.device), _bar(self.shown) as bar:
+            if kept is not None:
+                best = resume.put_back(kept, self.model, optimizer, generator)
+                log = kept.log
             task = bar.add_task(type(self.model).__name__, total=epochs * _steps(data, self.training), said="")
             while not self._is_over(log, epochs):
-                epoch = self._epoch(data, len(log) + 1, optimizer, generator, seen, judges, lambda: bar.advance(task))
+                epoch = self._epoch(data, len(log) + 1, optimizer, generator, seen, judge, lambda: bar.advance(task))
                 log = (*log, epoch)
                 if epoch.validation is None or epoch.number == _best(log):
                     best = _copied(self.model)
@@ -169,7 +171,7 @@ class _Run:
         optimizer: LazyAdam,
         generator: torch.Generator,
         seen: Seen,
-        judges: Interactions,
+        judge: _Judge | None,
         advance: Callable[[], None],
     ) -> Epoch:
         started, losses = time.perf_counter(), []
@@ -179,7 +181,8 @@ class _Run:
             advance()
         self.model.eval()
         loss = _finite(float(torch.stack(losses).mean()), self.model, number)
-        return Epoch(number, loss, _validate(self.model, data.train, judges), time.perf_counter() - started)
+        found = _Judged() if judge is None else judge.judge(self.model)
+        return Epoch(number, loss, found.ndcg, time.perf_counter() - started, found.loss, found.hit_rate)
 
     def _keep(
         self,
@@ -252,13 +255,14 @@ def batches(
 
 
 def _request(
-    model: Recommender, train: Interactions, rows: Tensor, asked: Tensor, generator: torch.Generator
+    model: Recommender, train: Interactions, rows: Tensor, asked: Tensor, hiding: torch.Generator | None
 ) -> Request:
     history = model.seen_by(rows, train)
     hidden = None
     if history.shape[1]:
         history = torch.where(history == asked[:, :1], -1, history)
-        hidden = hide_some(history, model.max_trained_drop, generator).to(model.device)
+        if hiding is not None:
+            hidden = hide_some(history, model.max_trained_drop, hiding).to(model.device)
     device = model.device
     return Request(rows.to(device), asked.to(device), history.to(device), hidden, compact=True)
 
@@ -282,19 +286,49 @@ def _finite(loss: float, model: Recommender, epoch: int) -> float:
     return loss
 
 
-def _judges(data: TrainingData, training: Training) -> Interactions:
-    """The validation events that choose the epoch."""
-    users = np.unique(data.validation.users)
-    if len(users) <= training.validation_users:
-        return data.validation
-    drawn = np.random.default_rng(training.seed).choice(users, training.validation_users, replace=False)
-    return data.validation.where(np.isin(data.validation.users, drawn))
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the validation part says of the weights after an epoch."""
+
+    loss: float | None = None
+    ndcg: float | None = None
+    hit_rate: float | None = None
 
 
-def _validate(model: Recommender, train: Interactions, judges: Interactions) -> float | None:
-    if len(judges) == 0:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judge:
+    """The validation events that choose the epoch, and the items that the loss sets against each."""
+
+    train: Interactions
+    events: Interactions
+    asked: Tensor  # (events, 1 + negatives) items, the taken one first
+    training: Training
+
+    @torch.no_grad()
+    def judge(self, model: Recommender) -> _Judged:
+        ranks = rank_in_catalogue(model, self.train, self.events).ranks
+        return _Judged(self._loss(model), float(ndcg(ranks, k=10).mean()), float(hit_rate(ranks, k=10).mean()))
+
+    def _loss(self, model: Recommender) -> float:
+        loss, total = LOSSES[self.training.loss], 0.0
+        users, size = torch.from_numpy(self.events.users), self.training.batch_size
+        for rows, asked in zip(users.split(size), self.asked.split(size), strict=True):
+            request = _request(model, self.train, rows, asked, hiding=None)
+            total += len(rows) * float(loss(model.score(model.embed(request))))
+        return total / len(users)
+
+
+def _judge(data: TrainingData, training: Training) -> _Judge | None:
+    """Whoever chooses the epoch: the validation part, or `validation_users` of its users, drawn by the seed."""
+    if len(data.validation) == 0:
         return None
-    return float(ndcg(rank_in_catalogue(model, train, judges).ranks, k=10).mean())
+    events, users = data.validation, np.unique(data.validation.users)
+    if len(users) > training.validation_users:
+        drawn = np.random.default_rng(training.seed).choice(users, training.validation_users, replace=False)
+        events = events.where(np.isin(events.users, drawn))
+    chance, seen = torch.Generator().manual_seed(HELD_OUT_SEED), Seen(data.train.together_with(data.validation))
+    negatives = uniform(torch.from_numpy(events.users), training.negatives, seen, chance)
+    return _Judge(data.train, events, torch.cat([torch.from_numpy(events.items)[:, None], negatives], 1), training)
 
 
 def _bar(shown: bool) -> Progress:
@@ -308,5 +342,7 @@ def _bar(shown: bool) -> Progress:
 
 
 def _say(epoch: Epoch) -> str:
-    validation = "" if epoch.validation is None else f", validation NDCG@10 {epoch.validation:.4f}"
-    return f"epoch {epoch.number}: loss {epoch.loss:.4f}{validation}"
+    said = f"epoch {epoch.number}: loss {epoch.loss:.4f}"
+    if epoch.validation is None:
+        return said
+    return f"{said}, validation loss {epoch.validation_loss:.4f}, NDCG@10 {epoch.validation:.4f}"

@@ -43,6 +43,8 @@ class Epoch:
     """What one pass over the training interactions came to."""
 
     number: int
-    loss: float  # nats per pair
-    validation: float | None  # NDCG@10 in the whole catalogue
+    loss: float  # nats per pair, the mean over all steps, while the weights moved and parts of histories were hidden
+    validation: float | None  # NDCG@10 in the whole catalogue; this chooses the epoch
     seconds: float
+    validation_loss: float | None = None  # nats per pair, with the weights at the end, nothing hidden
+    hit_rate: float | None = None  # HR@10 of the same ranking as `validation`

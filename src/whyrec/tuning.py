@@ -29,7 +29,10 @@ from whyrec.training import Training
 if TYPE_CHECKING:
     import optuna
 
-TRAINING_SPACE: SearchSpace = {"learning_rate": ("log", 5e-4, 5e-2)}
+TRAINING_SPACE: SearchSpace = {
+    "learning_rate": ("log", 5e-4, 5e-2),
+    "weight_decay": ("choice", (0.0, 1e-3, 1e-2, 1e-1)),
+}
 """Where the training of models without a closed form is looked for."""
 
 
@@ -137,11 +140,16 @@ def _space(family: type[Recommender], given: SearchSpace | None, fixed: Mapping[
     if given is None:
         own: SearchSpace = family.search_space if isinstance(family, Searchable) else {}
         declared = own if issubclass(family, Solved) else {**own, **TRAINING_SPACE}
-        given = {name: found for name, found in declared.items() if name not in fixed}
+        given = {name: found for name, found in declared.items() if name not in fixed and _matters(name, fixed)}
     if not given:
         raise InvalidSetting(f"{family.__name__} has no settings to search; pass space={{name: ('log', low, high)}}")
     require_ranges(given)
     return given
+
+
+def _matters(name: str, fixed: Mapping[str, Any]) -> bool:
+    """Whether a setting can change anything: how past items are summed does not where users have rows of their own."""
+    return not (name.startswith("history.") and fixed.get("user") == "id")
 
 
 @dataclass(frozen=True)

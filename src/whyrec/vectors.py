@@ -58,6 +58,9 @@ class VectorRecommender(Recommender):
     def width(self) -> int:
         """Length of both vectors."""
 
+    def floats_per_user(self, items: int) -> int:
+        return items * self.width
+
     def make(self, user_count: int, item_count: int) -> None:
         past = self._from_history  # pooled histories have dense gradients, single rows sparse ones
         self.user_table = nn.Embedding(item_count if past else user_count, self.width, sparse=not past)

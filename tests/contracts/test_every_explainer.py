@@ -7,33 +7,54 @@ from functools import cache
 
 import pytest
 import torch
-from tests.worlds import WITHOUT_RULES, built, explainable_models, models_with_rules, noise, request, wired
+from tests.worlds import (
+    WITHOUT_RULES,
+    built,
+    explainable_models,
+    models_that_are_no_sums,
+    models_with_rules,
+    noise,
+    request,
+    wired,
+)
 from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
 
 from whyrec import kinds
 from whyrec.attribution import Attribution
 from whyrec.errors import InvalidSetting, NoRule, NotExplainableByMasking, WhyrecError
+from whyrec.explainers.deep_lift import DeepLIFT
+from whyrec.explainers.exact_shapley import ExactShapley
+from whyrec.explainers.expected_gradients import ExpectedGradients
 from whyrec.explainers.gradient import GradientTimesInput
+from whyrec.explainers.integrated_gradients import IntegratedGradients
+from whyrec.explainers.kernel_shap import KernelSHAP
+from whyrec.explainers.lime import LIME
 from whyrec.explainers.lrp import LRP
 from whyrec.explainers.occlusion import LeaveOneOut
+from whyrec.explainers.permutation_shapley import PermutationShapley
+from whyrec.explainers.smooth_grad import SmoothGrad
 from whyrec.question import Question, ask
-from whyrec.recommender import Recommender, Request
+from whyrec.recommender import Attending, Recommender, Request
 
 CONTROLS = ("cosine", "popularity", "random")
 """Methods that other methods have to beat; all others must be exact where the truth is plain."""
 OF_DATA = ("cosine", "popularity")
 """Methods that look at training events only, and so know nothing but past items."""
-BY_STEPS = {"integrated_gradients": 0.05}
+OF_ATTENTION = ("attention_weights",)
+"""Methods that show what only a model with attention has."""
+BY_STEPS = {"integrated_gradients": 0.05, "expected_gradients": 0.05}
 """Methods whose account closes as their steps grow, and the most that may be missing with the steps they have."""
 
 EXPLAINERS = kinds.names("explainers")
 MODELS = explainable_models()
-TRUTHFUL = [name for name in EXPLAINERS if name not in CONTROLS]
-OF_ANY_PART = [name for name in EXPLAINERS if name not in OF_DATA]
+TRUTHFUL = [name for name in EXPLAINERS if name not in (*CONTROLS, *OF_ATTENTION)]
+OF_ANY_PART = [name for name in EXPLAINERS if name not in (*OF_DATA, *OF_ATTENTION)]
 
-BY_RULES = [name for name in EXPLAINERS if hasattr(kinds.load("explainers", name)(), "plan")]
+BY_RULES = ["deep_lift", *(name for name in EXPLAINERS if hasattr(kinds.load("explainers", name)(), "plan"))]
 REFUSED = [(name, model) for name in BY_RULES for model in WITHOUT_RULES]
+REFUSED += [("intrinsic", model) for model in models_that_are_no_sums()]
+REFUSED += [(name, model) for name in OF_ATTENTION for model in MODELS if not isinstance(built(model), Attending)]
 PAIRS = [(name, model) for name in EXPLAINERS for model in MODELS if (name, model) not in REFUSED]
 
 every_pair = pytest.mark.parametrize(("name", "model"), PAIRS)
@@ -43,7 +64,7 @@ every_question = pytest.mark.parametrize(
     [
         (name, model, all_parts)
         for name, model in PAIRS
-        for all_parts in ((False,) if name in OF_DATA else (False, True))
+        for all_parts in ((False,) if name in (*OF_DATA, "intrinsic", "exact_shapley") else (False, True))
     ],
 )
 
@@ -108,7 +129,7 @@ def test_units_that_are_not_there_get_zero(name: str, model: str, all_parts: boo
             assert (question.request.history[-1] == -1).all()
 
 
-@pytest.mark.parametrize("name", EXPLAINERS)
+@pytest.mark.parametrize("name", [name for name in EXPLAINERS if name not in OF_ATTENTION])
 def test_hidden_past_items_get_zero(name: str) -> None:
     model = built("mf")
     plain = request(model)
@@ -156,10 +177,12 @@ def test_the_account_closes_where_a_method_promises_it(
         assert answer.ledger.relative_gap(answer.relevance).max() <= BY_STEPS.get(name, most)
 
 
-@pytest.mark.parametrize(("name", "model"), REFUSED)
-def test_a_method_of_rules_refuses_a_step_that_has_none(name: str, model: str) -> None:
-    with pytest.raises(NoRule, match="no relevance rule for"):
-        kinds.load("explainers", name)()(asked(model))
+@pytest.mark.parametrize("name", BY_RULES)
+def test_a_method_of_rules_refuses_a_step_that_has_none(name: str) -> None:
+    equations = torch.eye(2, dtype=torch.float64) * 2
+    question = wired(lambda parts: torch.linalg.solve(equations, parts["p"].mT).sum((2, 3)), {"p": noise(3, 2, 4, 2)})
+    with pytest.raises(NoRule, match=r"no relevance rule for 'torch\.linalg\.solve'"):
+        kinds.load("explainers", name)()(question)
 
 
 @pytest.mark.parametrize("model", models_with_rules())
@@ -278,12 +301,14 @@ def test_random_numbers_are_of_one_user_one_part_and_one_seed() -> None:
     assert len({tuple(row.flatten().tolist()) for part in (*one.values(), *other.values()) for row in part}) == 12
 
 
-@pytest.mark.parametrize(("model", "values"), [("mf", {"user": "history", "factors": 5}), ("ease", {})])
+@pytest.mark.parametrize(
+    ("model", "values"), [("mf", {"user": "history", "factors": 5}), ("ease", {}), ("item_knn", {})]
+)
 def test_history_models_that_are_affine_leave_no_room_for_opinion(model: str, values: dict[str, object]) -> None:
     recommender = built(model, values=values)
     question = ask(recommender, request(recommender))
     rows, items = question.request.history.clamp(min=0), question.request.items
-    if model == "ease":
+    if model in ("ease", "item_knn"):
         brought = recommender.get_buffer("weights")[rows[:, None, :], items[:, :, None]]
     else:
         there = (question.request.history >= 0).sum(1).clamp(min=1).double()
@@ -291,7 +316,10 @@ def test_history_models_that_are_affine_leave_no_room_for_opinion(model: str, va
         shares = past[rows] / there.sqrt()[:, None, None]
         brought = torch.einsum("uhd,uid->uih", shares, wanted[items]).detach()
     truth = torch.where(question.present("history"), brought, 0.0)
-    for explainer in (LRP(0), LeaveOneOut(), GradientTimesInput()):
+    of_paths = (IntegratedGradients(), ExpectedGradients(), DeepLIFT())
+    of_gradients = (GradientTimesInput(), *of_paths, SmoothGrad())
+    of_coalitions = (LeaveOneOut(), ExactShapley(), KernelSHAP(), PermutationShapley(1), LIME())
+    for explainer in (LRP(0), *of_coalitions, *of_gradients, SmoothGrad(DeepLIFT())):
         torch.testing.assert_close(explainer(question).relevance["history"], truth, rtol=0, atol=1e-12)
 
 

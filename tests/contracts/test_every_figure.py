@@ -6,7 +6,7 @@ import inspect
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -15,15 +15,24 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from whyrec import kinds
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.explanation import Contribution
 from whyrec.figures.bars import bars
+from whyrec.figures.by_epoch import by_epoch
+from whyrec.figures.by_setting import by_setting
+from whyrec.figures.heat_map import heat_map
 from whyrec.figures.learning import learning
+from whyrec.figures.main_parameters import main_parameters
 from whyrec.figures.removal import removal
+from whyrec.parameters import MainParameter, MainParameters
 from whyrec.report_card import ReportCard, Verification
+from whyrec.standings import Contest, Entry, Floor, Leaderboard, Standing
+from whyrec.statistics import Estimate
 from whyrec.training import Epoch
 
 HOSTILE = '</text><script>alert("$_$")</script> & \x07'
@@ -49,10 +58,51 @@ def log() -> list[Epoch]:
     return [Epoch(number, 1 / number, 0.3 - 0.01 * (number - 4) ** 2, 0.1) for number in range(1, 8)]
 
 
+def runs() -> dict[str, dict[str, list[float]]]:
+    return {name: {"HR@10": [0.3, 0.4, 0.45], "NDCG@10": [0.2, 0.25, 0.24]} for name in ("8 factors", HOSTILE[:-1])}
+
+
+def models() -> dict[str, dict[int, dict[str, Estimate]]]:
+    found = {8: {"HR@10": Estimate(0.5, 0.45, 0.56, 90)}, 32: {"HR@10": Estimate(0.6, 0.54, 0.65, 90)}}
+    return {"gmf": found, HOSTILE[:-1]: {16: {"HR@10": Estimate(0.4, 0.4, 0.4, 90)}}}
+
+
+def board() -> Leaderboard:
+    local = "laboratory:make.<locals>.Mine_$_$"
+    good = Standing(Estimate(0.9, 0.8, 1.0, 20), Floor(0.1, 0.2), higher_is_better=True)
+    bad = Standing(Estimate(-0.004, -0.3, 0.3, 20), Floor(0.1, 0.2), higher_is_better=True)
+    entries = (
+        Entry("one", "good", {"rank": good}),
+        Entry("one", local, {}, not_applicable=HOSTILE),
+        Entry("another_one", "good", {}),
+        Entry("another_one", local, {"rank": bad}),
+    )
+    return Leaderboard(Contest(), entries)
+
+
+def leaned_on(*, with_drop: bool = True) -> MainParameters:
+    rows = [
+        MainParameter(
+            "history",
+            number or None,
+            HOSTILE if number == 1 else f"Lantern {number}",
+            "past item",
+            Estimate(1 / (number + 1), 0.9 / (number + 1), 1.3 / (number + 1), 50),
+            Estimate(0.02 - 0.001 * number, -0.001 * number, 0.03, 90) if with_drop else None,
+        )
+        for number in range(24)
+    ]
+    return MainParameters("mf", "lrp", 90, 10, 5, tuple(rows), 7)
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
+    Mapping[str, Mapping[str, Sequence[float]]]: runs,
+    Mapping[str, Mapping[int, Mapping[str, Estimate]]]: models,
     Sequence[Contribution]: contributions,
     ReportCard: card,
     Sequence[Epoch]: log,
+    MainParameters: leaned_on,
+    Leaderboard: board,
 }
 """What each kind of first argument may hold, with names that are unkind to SVG."""
 
@@ -138,6 +188,53 @@ def test_the_kept_epoch_is_the_best_on_validation_else_the_last() -> None:
         learning([])
 
 
+def heights(axes: Axes) -> dict[str, list[float]]:
+    """What each named line shows, left to right."""
+    return {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in axes.get_lines()}
+
+
+def test_losses_stand_in_one_panel_and_what_chooses_the_epoch_in_the_other() -> None:
+    epochs = [Epoch(number, 1 / number, 0.3, 0.1, 0.5 + 1 / number) for number in (1, 2, 4)]
+    loss, validation = learning(epochs).axes
+    assert heights(loss)["training"] == [1, 1 / 2, 1 / 4]
+    assert heights(loss)["validation"] == [1.5, 1.0, 0.75]
+    assert heights(validation)["validation"] == [0.3] * 3
+    assert "validation" not in heights(learning(log()).axes[0])
+
+
+def test_each_run_is_a_line_in_each_panel_and_each_baseline_runs_across() -> None:
+    baselines = {"popularity": {"HR@10": 0.35, "NDCG@10": 0.1}, "ease": {"NDCG@10": 0.3}}
+    figure = by_epoch(runs(), baselines=baselines, measured="on the test part")
+    hits, gains = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["HR@10", "NDCG@10"]
+    assert heights(hits) == {**{name: run["HR@10"] for name, run in runs().items()}, "popularity": [0.35, 0.35]}
+    assert heights(gains)["ease"] == [0.3, 0.3]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*runs(), "popularity", "ease"]
+    assert figure.get_supxlabel() == "on the test part"
+    with pytest.raises(NotApplicable, match="no run to draw"):
+        by_epoch({})
+    with pytest.raises(InvalidSetting, match=r"the run 'b' has no NDCG@10; measure all runs alike"):
+        by_epoch({"a": {"HR@10": [1.0], "NDCG@10": [1.0]}, "b": {"HR@10": [1.0]}})
+
+
+def test_whiskers_end_where_intervals_end_and_a_missing_value_breaks_the_line() -> None:
+    bands = {"popularity": {"HR@10": Estimate(0.3, 0.25, 0.36, 90)}, "other": {"NDCG@10": Estimate(0.3, 0.2, 0.4, 90)}}
+    axes = by_setting(models(), baselines=bands).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8", "16", "32"]
+    gmf = axes.containers[0]
+    assert isinstance(gmf, ErrorbarContainer)
+    np.testing.assert_array_equal(np.asarray(gmf.lines[0].get_ydata(), dtype=float), [0.5, np.nan, 0.6])
+    ends = [np.asarray(one)[:, 1].tolist() for one in gmf.lines[2][0].get_segments() if len(one) == 2]
+    assert ends == [pytest.approx([0.45, 0.56]), pytest.approx([0.54, 0.65])]
+    band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    assert (band.y0, band.y1) == pytest.approx((0.25, 0.36))
+    assert len(axes.patches) == 1
+    with pytest.raises(NotApplicable, match="no model to draw"):
+        by_setting({"gmf": {}})
+    with pytest.raises(InvalidSetting, match="'mf' at 8 has no HR@10"):
+        by_setting({"gmf": models()["gmf"], "mf": {8: {}}})
+
+
 def test_the_ceiling_is_drawn_only_while_it_is_the_lowest() -> None:
     made = card()
     made.curves["good"] = np.where(np.arange(21) > 3, made.curves["random"] - 2, made.curves["random"] - 0.5)
@@ -151,3 +248,29 @@ def _share_of_the_ceiling(card: ReportCard) -> float:
     """Where the line of the best order ends, in percent."""
     lines = {line.get_label(): line for line in removal(card).axes[0].get_lines()}
     return float(np.asarray(lines["best order found"].get_xdata())[-1])
+
+
+def test_a_heat_map_brackets_what_does_not_beat_the_floor_and_marks_what_does_not_apply() -> None:
+    assert [text.get_text() for text in heat_map(board()).axes[0].texts][:4] == ["0.90", "", "n/a", "(0.00)"]
+    fills = [cell.get_facecolor() for cell in heat_map(board()).axes[0].patches][:4]
+    blue, orange = fills[0], fills[3]
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+    with pytest.raises(InvalidSetting, match="no score called 'beauty'"):
+        heat_map(board(), "beauty")
+
+
+def test_inputs_have_a_bar_and_an_interval_in_either_panel_and_wholes_have_none() -> None:
+    figure = main_parameters(leaned_on(), most=6)
+    relevance, drop = figure.axes
+    assert [bar.get_width() for bar in relevance.patches] == pytest.approx([1 / (number + 1) for number in range(1, 7)])
+    assert [bar.get_width() for bar in drop.patches] == pytest.approx([0.02 - 0.001 * number for number in range(1, 7)])
+    assert [label.get_text() for label in relevance.get_yticklabels()][1] == "Lantern 2"
+    for axes, row in ((relevance, leaned_on().rows[1].relevance), (drop, leaned_on().rows[1].drop)):
+        interval = next(one for one in axes.containers if isinstance(one, ErrorbarContainer))
+        ends = interval.lines[2][0].get_segments()[0][:, 0]
+        assert row is not None
+        assert ends.tolist() == pytest.approx([row.low, row.high])
+    assert len(main_parameters(leaned_on(with_drop=False)).axes) == 1
+    with pytest.raises(InvalidSetting, match="most=0"):
+        main_parameters(leaned_on(), most=0)

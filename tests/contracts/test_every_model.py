@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from whyrec import kinds
 from whyrec.checkpoint import load, save
 from whyrec.dataset import Catalog, Dataset
 from whyrec.interactions import Interactions, Vocabulary
-from whyrec.ranking import rank_in_catalogue
+from whyrec.ranking import best_in_catalogue, rank_in_catalogue
 from whyrec.recommendations import recommend
 from whyrec.recommender import Inputs, Ranker, Recommender, Request, Solved, keep_only, scores_of
 from whyrec.settings import make, to_json
@@ -37,16 +39,24 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "mlp": (
         {"factors": 16, "depth": 2, "user": "id", "init_std": 0.3},
         {"factors": 16, "depth": 2, "user": "history", "init_std": 0.3},
+        {"factors": 8, "depth": 2, "user": "history", "init_std": 0.3, "interaction": "bilinear"},
     ),
     "mf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
-    "neumf": ({"factors": 8, "depth": 2, "user": "id"}, {"factors": 8, "depth": 2, "user": "history"}),
+    "neumf": (
+        {"factors": 8, "depth": 2, "user": "id"},
+        {"factors": 8, "depth": 2, "user": "history"},
+        {"factors": 8, "depth": 2, "user": "id", "interaction": "bilinear"},
+        {"factors": 8, "depth": 2, "user": "history", "interaction": "bilinear", "fusion": "bilinear"},
+        {"factors": 8, "depth": 2, "user": "history", "shared_vectors": True},
+    ),
     "popularity": ({},),
     "user_knn": ({"neighbours": 6, "shrink": 1.0},),
 }
-"""Settings with which each model learns the checkerboard in a second, one for each way it knows users."""
+"""Settings with which each model learns the checkerboard in a second, one for each way it knows users, and for each
+other choice between ways of computing."""
 
 CASES = [
-    pytest.param((name, settings), id=f"{name}-{settings['user']}" if "user" in settings else name)
+    pytest.param((name, settings), id="-".join([name, *(one for one in settings.values() if isinstance(one, str))]))
     for name, cases in SMALL.items()
     for settings in cases
 ]
@@ -255,6 +265,39 @@ def test_requests_and_inputs_are_not_changed(model: Recommender) -> None:
             one, other = getattr(asked, field.name), getattr(before, field.name)
             assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
         assert all(torch.equal(inputs[name].values, values[name]) for name in values)
+
+
+def test_scores_may_be_written_into(model: Recommender) -> None:
+    for compact in (False, True):
+        asked = replace(ask(model), compact=compact)
+        with torch.no_grad():
+            before = scores_of(model, asked).clone()
+            scores_of(model, asked).fill_(-torch.inf)
+            assert torch.equal(scores_of(model, asked), before)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many bytes the largest tensor takes that an operation gives."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return found
+
+
+def test_ranking_holds_no_more_numbers_than_the_model_says(model: Recommender) -> None:
+    once, each = (4 * amount for amount in model.floats_to_rank())
+    users = np.arange(SIDE + 1)
+    for count in (1, 5):
+        with Largest() as seen:
+            found = best_in_catalogue(model, users, checkerboard().train, 3, max_memory=once + count * each)
+        weights = max(one.nbytes for one in model.state_dict().values()) if len(model.state_dict()) else 0
+        assert seen.bytes <= max(once + count * each, weights, found[1].nbytes)
+        assert torch.equal(found[0], recommend(model, k=3).item_rows)
 
 
 def test_double_precision_agrees(model: Recommender) -> None:

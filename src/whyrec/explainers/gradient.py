@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
-from whyrec.attribution import Attribution, account
-from whyrec.backward import input_times_gradient, open_leaves, with_values
+from whyrec.attribution import Attribution
+from whyrec.gradients import gradient_times_input
 from whyrec.question import Question
 
 
@@ -16,9 +14,4 @@ class GradientTimesInput:
     """Plain gradients; what LRP would be without rules. On a network with products it counts them twice."""
 
     def __call__(self, question: Question) -> Attribution:
-        leaves = open_leaves(question)
-        with torch.enable_grad():
-            target = question.value(with_values(question.inputs, leaves))
-        relevance = input_times_gradient(question, leaves, target)
-        present = {name: question.present(name) for name in question.parts}
-        return Attribution(relevance, present, account(target, relevance), complete=False)
+        return gradient_times_input(question)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from whyrec.attribution import Attribution, account
-from whyrec.coalitions import Players
+from whyrec.attribution import Attribution
+from whyrec.designs import Design, explained
 from whyrec.question import Question
 
 
@@ -15,10 +15,15 @@ from whyrec.question import Question
 class LeaveOneOut:
     """Exact about single removals; blind where two causes stand in for each other, and no promise that it adds up."""
 
+    background: int = 0
+    """Known users whose values stand in for removed units, drawn by the seed; 0 takes units away."""
+
     def __call__(self, question: Question) -> Attribution:
-        players = Players(question)
-        with torch.no_grad():
-            target = question.value(question.inputs)
-        relevance = players.part(players.single_drops())
-        present = {name: question.present(name) for name in question.parts}
-        return Attribution(relevance, present, account(target, relevance), complete=False)
+        return explained(question, _plan, background=self.background, complete=False)
+
+
+def _plan(units: int, row: int) -> Design:
+    """All units, and all but each."""
+    alone = torch.eye(units, dtype=torch.bool)
+    keep = torch.cat([torch.ones(1, units, dtype=torch.bool), ~alone])
+    return Design(keep, torch.cat([torch.ones(1, units), -alone.float()]).double())

@@ -24,9 +24,19 @@ JUDGES = "explainer"
 
 
 def randomised_weights(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
-    """Rank correlation for every place of every list, (users, items); lower is better."""
+    """Rank correlation for every place of every list, (users, items); lower is better; NaN without weights."""
+    weights = (*question.model.parameters(), *question.model.buffers())
+    if not any(tensor.is_floating_point() for tensor in weights):
+        return torch.full(question.shape, torch.nan)
     shuffled = _with_shuffled_weights(question.model, question.seed)
-    asked = ask(shuffled, question.request, parts=question.parts, seed=question.seed)
+    asked = ask(
+        shuffled,
+        question.request,
+        parts=question.parts,
+        target=question.target,
+        rivals=question.rivals,
+        seed=question.seed,
+    )
     return unit_correlation(attribution, explainer(replace(asked, train=question.train)))
 
 

@@ -1,9 +1,9 @@
 """Stability: nearly the same user should get nearly the same reasons.
 
-    share of the k most relevant units that stay among the k when one random unit of the history is gone
+    share of the k most relevant units that stay among the k when one random unit is gone
 
-The neighbour is a user whose history lacks one item (never noise on a list of items). Stable is not the same as right:
-a constant explanation is perfectly stable.
+The neighbour is a user whose history lacks one item (never noise on a list of items) or, of a model without histories,
+one who has one unit at its baseline. Stable is not the same as right: a constant explanation is perfectly stable.
 """
 
 from __future__ import annotations
@@ -14,25 +14,52 @@ import torch
 from torch import Tensor
 
 from whyrec.attribution import Attribution
+from whyrec.coalitions import Players
 from whyrec.explanation import Explainer
 from whyrec.question import Question, ask
+from whyrec.recommender import keep_only
 
 JUDGES = "explainer"
 TOP = 5
 
 
 def stability(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
-    """Overlap of the top 5, from 0 to 1, for every place of every list, (users, items); NaN without a history."""
+    """Overlap of the top 5, from 0 to 1, for every place of every list, (users, items)."""
+    if "history" not in attribution.relevance:
+        return _without_one_unit(explainer, question, attribution)
     history = question.request.history
     gone = _one_each(history, question)
     request = replace(question.request, history=torch.where(gone, -1, history))
-    asked = ask(question.model, request, parts=question.parts, seed=question.seed)
+    asked = ask(
+        question.model,
+        request,
+        parts=question.parts,
+        target=question.target,
+        rivals=question.rivals,
+        seed=question.seed,
+    )
     neighbour = explainer(replace(asked, train=question.train))
-    if "history" not in attribution.relevance:
-        return torch.full(question.shape, torch.nan)
     still = attribution.present["history"] & ~gone[:, None, :].cpu()
-    top = [_top(found.relevance["history"], still) for found in (attribution, neighbour)]
-    return (top[0] & top[1]).sum(-1) / still.sum(-1).clamp(max=TOP)
+    return _overlap(attribution.relevance["history"], neighbour.relevance["history"], still)
+
+
+def _without_one_unit(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
+    """The same where there is no history: the inputs keep all but one unit of every user."""
+    players = Players(question)
+    gone = players.present.new_zeros(players.present.shape)
+    for row, generator in enumerate(question.generators("stable")):
+        there = players.present[row, 0].nonzero()[:, 0]
+        gone[row, :, there[int(generator.integers(len(there)))]] = True
+    shared = {name: question.inputs[name].values.shape[1] == 1 for name in question.parts}
+    keep = {name: ~(one[:, :1] if shared[name] else one) for name, one in players.part(gone).items()}
+    neighbour = explainer(replace(question, inputs=keep_only(question.inputs, keep)))
+    one, other = players.join(attribution.relevance), players.join(neighbour.relevance)
+    return _overlap(one, other, players.present & ~gone)
+
+
+def _overlap(one: Tensor, other: Tensor, among: Tensor) -> Tensor:
+    """How many of the top 5 of one are in that of the other; relevances (users, items, units)."""
+    return (_top(one, among) & _top(other, among)).sum(-1) / among.sum(-1).clamp(max=TOP)
 
 
 def _one_each(history: Tensor, question: Question) -> Tensor:

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.explanation import Contribution
-from whyrec.figures import INK, MUTED, NEGATIVE, POSITIVE, plain
-
-LONGEST_TITLE = 44
+from whyrec.figures import INK, MUTED, NEGATIVE, POSITIVE, plain, short
 
 
 def bars(
@@ -58,13 +56,7 @@ def _rows(contributions: Sequence[Contribution], most: int, bias: float | None) 
         raise NotApplicable("there is no contribution to draw; explain an item of somebody with a history")
     by_size = sorted(contributions, key=lambda one: -abs(one.relevance))
     shown, others = sorted(by_size[:most], key=lambda one: -one.relevance), by_size[most:]
-    rows = [(_short(one.title), one.relevance) for one in shown]
+    rows = [(short(one.title), one.relevance) for one in shown]
     if others:
         rows.append((f"{len(others)} more", sum(one.relevance for one in others)))
     return rows if bias is None else [*rows, ("bias", bias)]
-
-
-def _short(title: str) -> str:
-    """A title that fits beside a bar, without the control characters that XML forbids."""
-    printable = "".join(one if one.isprintable() else " " for one in title)
-    return printable if len(printable) <= LONGEST_TITLE else printable[: LONGEST_TITLE - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""How a model learned: the loss and the validation NDCG@10 of every epoch, and which epoch was kept."""
+"""How a model learned: losses and the validation NDCG@10 of every epoch, and which epoch was kept."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ from whyrec.training import Epoch
 
 
 def learning(log: Sequence[Epoch]) -> Figure:
-    """Two panels by epoch. The kept epoch is the best on validation, or the last where nothing was set aside for it."""
+    """Two panels by epoch: the loss in training and on the validation part, and what chooses the epoch.
+
+    The kept epoch is the best on validation, or the last where nothing was set aside for it. The training loss is a
+    mean over an epoch in which the weights moved and parts of histories were hidden: it may lie above the other one.
+    """
     if not log:
         raise NotApplicable("there is no training log to draw: a model in closed form is solved in one step")
     figure = Figure(figsize=(6.8, 2.7), facecolor="white", layout="constrained")
     loss, validation = figure.subplots(1, 2)
     kept = max(log, key=lambda epoch: epoch.number if epoch.validation is None else epoch.validation)
-    plain(loss, "training loss (nats per pair)")
+    plain(loss, "loss (nats per pair)")
     plain(validation, "validation NDCG@10")
-    _line(loss, {epoch.number: epoch.loss for epoch in log}, POSITIVE)
+    _line(loss, {epoch.number: epoch.loss for epoch in log}, POSITIVE, "o", "training")
+    held_out = {epoch.number: epoch.validation_loss for epoch in log if epoch.validation_loss is not None}
+    if held_out:
+        _line(loss, held_out, NEGATIVE, "s", "validation")
+        loss.legend(frameon=False, fontsize=9, labelcolor=INK)
     judged = {epoch.number: epoch.validation for epoch in log if epoch.validation is not None}
     if judged:
-        _line(validation, judged, NEGATIVE)
+        _line(validation, judged, NEGATIVE, "s", "validation")
         _mark(validation, kept.number, judged[kept.number])
     else:
         validation.text(0.5, 0.5, "no validation part", ha="center", color=MUTED, transform=validation.transAxes)
@@ -33,8 +41,9 @@ def learning(log: Sequence[Epoch]) -> Figure:
     return figure
 
 
-def _line(axes: Axes, by_epoch: dict[int, float], colour: str) -> None:
-    axes.plot(list(by_epoch), list(by_epoch.values()), color=colour, linewidth=1.6, marker=".", markersize=4)
+def _line(axes: Axes, by_epoch: dict[int, float], colour: str, marker: str, name: str) -> None:
+    epochs, values = list(by_epoch), list(by_epoch.values())
+    axes.plot(epochs, values, color=colour, linewidth=1.6, marker=marker, markersize=3, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("epoch")

@@ -5,12 +5,16 @@ score = h . (p * q) + b          He et al. 2017, Neural collaborative filtering,
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from whyrec.recommender import Inputs, spread, vector
+from whyrec.recommender import Inputs, Request, spread, vector
+from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.vectors import History, UserSource, VectorRecommender, user_half
+from whyrec.vectors import History, UserSource, VectorRecommender, user_half, user_vector
 
 
 class GMF(VectorRecommender):
@@ -30,6 +34,12 @@ class GMF(VectorRecommender):
         """Standard deviation of the first vectors."""
 
     settings: Settings
+    search_space: ClassVar[SearchSpace] = {
+        "factors": ("choice", (8, 16, 32, 64, 128)),
+        "init_std": ("log", 0.005, 0.5),
+        "history.dropout": ("linear", 0.0, 1.0),
+        "history.exponent": ("linear", 0.0, 1.0),
+    }
 
     @property
     def width(self) -> int:
@@ -39,10 +49,18 @@ class GMF(VectorRecommender):
         super().make(user_count, item_count)
         self.output = nn.Linear(self.settings.factors, 1)
 
-    def floats_per_user(self, items: int) -> int:
-        return items * self.width
+    def floats_to_rank(self) -> tuple[int, int]:
+        return len(self.items) * self.width, len(self.items)
 
     def score(self, inputs: Inputs) -> Tensor:
         user, item = user_half(inputs), inputs["item"]
         scores: Tensor = self.output(spread(*user) * spread(vector(item), item.index))
         return scores.squeeze(-1)
+
+    def rank_scores(self, request: Request) -> Tensor:
+        """The same scores as one matrix product, where one list of items serves all users."""
+        inputs = self.embed(request)
+        if request.items.shape[0] != 1:
+            return self.score(inputs)
+        weighted = user_vector(inputs)[:, 0] * self.output.weight
+        return torch.addmm(self.output.bias, weighted, vector(inputs["item"])[0].T)

@@ -5,10 +5,14 @@ Koren, Bell and Volinsky 2009; with the user summed from past items it is FISM (
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from whyrec.recommender import Inputs, Part, Request, spread, vector
+from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
 from whyrec.vectors import History, UserSource, VectorRecommender, user_vector
 
@@ -30,6 +34,12 @@ class MF(VectorRecommender):
         """Standard deviation of the first vectors."""
 
     settings: Settings
+    search_space: ClassVar[SearchSpace] = {
+        "factors": ("choice", (16, 32, 64, 128, 256)),
+        "init_std": ("log", 0.005, 0.5),
+        "history.dropout": ("linear", 0.0, 1.0),
+        "history.exponent": ("linear", 0.0, 1.0),
+    }
 
     @property
     def width(self) -> int:
@@ -39,6 +49,9 @@ class MF(VectorRecommender):
         super().make(user_count, item_count)
         self.item_bias = nn.Embedding(item_count, 1, sparse=True)
         nn.init.zeros_(self.item_bias.weight)
+
+    def floats_to_rank(self) -> tuple[int, int]:
+        return len(self.items) * self.width, len(self.items)
 
     def embed(self, request: Request) -> Inputs:
         rows, index = request.item_rows()
@@ -54,4 +67,5 @@ class MF(VectorRecommender):
         inputs = self.embed(request)
         if request.items.shape[0] != 1:
             return self.score(inputs)
-        return user_vector(inputs)[:, 0] @ vector(inputs["item"])[0].T + inputs["item_bias"].values[0, :, 0]
+        bias = inputs["item_bias"].values[0, :, 0]
+        return torch.addmm(bias, user_vector(inputs)[:, 0], vector(inputs["item"])[0].T)

@@ -1,11 +1,14 @@
 """NeuMF: a product branch (GMF) and a network branch (MLP), joined by one linear layer.
 
+    score = w [g, m] + b  (+ g' F m  where `fusion` is bilinear),   g the product, m what the network says
+
 He et al. 2017, Neural collaborative filtering. With `depth` 3 and 8 factors the network is 32 -> 16 -> 8, as there.
+Some implementations add a bilinear layer of both branches before the output; a linear output of it is one matrix F.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -13,10 +16,11 @@ from torch import Tensor, nn
 
 from whyrec import kinds
 from whyrec.errors import InvalidSetting
-from whyrec.pair_network import PairNetwork, vector_width
-from whyrec.recommender import Inputs, spread, vector
+from whyrec.pair_network import Interaction, PairNetwork, vector_width
+from whyrec.recommender import Inputs, Request, spread, vector
+from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.vectors import History, UserSource, VectorRecommender, user_half
+from whyrec.vectors import History, UserSource, VectorRecommender, user_half, user_vector
 
 
 class NeuMF(VectorRecommender):
@@ -30,6 +34,11 @@ class NeuMF(VectorRecommender):
         """Length of the product branch, and of the network's last layer."""
         depth: int = Field(default=3, ge=1)
         """Layers of the network; each halves the width, down to `factors`."""
+        interaction: Interaction = "concat"
+        """How the vectors meet in the network: side by side, or each number of one with each of the other."""
+        fusion: Interaction = "concat"
+        """How the branches meet: side by side before the output; bilinear adds what each number of one says with each
+        of the other."""
         shared_vectors: bool = False
         """Whether both branches read the same vectors; apart, each has its own."""
         user: UserSource = "history"
@@ -40,6 +49,13 @@ class NeuMF(VectorRecommender):
         """Standard deviation of the first vectors."""
 
     settings: Settings
+    search_space: ClassVar[SearchSpace] = {
+        "factors": ("choice", (8, 16, 32, 64)),
+        "depth": ("int", 1, 4),
+        "init_std": ("log", 0.005, 0.5),
+        "history.dropout": ("linear", 0.0, 1.0),
+        "history.exponent": ("linear", 0.0, 1.0),
+    }
 
     @classmethod
     def from_pretrained(cls, gmf: VectorRecommender, mlp: VectorRecommender, *, alpha: float = 0.5) -> Self:
@@ -57,7 +73,8 @@ class NeuMF(VectorRecommender):
                 "GMF and MLP can be fused only with the same factors, user and history, and a depth of at least 1; "
                 f"these have {own} and {other}"
             )
-        fused = cls(factors=own.factors, depth=other.depth, user=own.user, history=own.history)
+        shared = {"factors": own.factors, "user": own.user, "history": own.history, "init_std": own.init_std}
+        fused = cls(**shared, depth=other.depth, interaction=other.interaction)
         fused.build(gmf.users, gmf.items)
         product: Any = gmf
         network: Any = mlp
@@ -78,17 +95,44 @@ class NeuMF(VectorRecommender):
 
     def make(self, user_count: int, item_count: int) -> None:
         super().make(user_count, item_count)
-        self.network = PairNetwork(self.settings.factors, self.settings.depth)
+        self.network = PairNetwork(self.settings.factors, self.settings.depth, self.settings.interaction)
         product = self.width if self.settings.shared_vectors else self.settings.factors
         self.output = nn.Linear(product + self.settings.factors, 1)
+        if self.settings.fusion == "bilinear":
+            self.fusion = nn.Bilinear(product, self.settings.factors, 1, bias=False)
+            nn.init.zeros_(self.fusion.weight)  # training begins with the plain fusion
 
     def floats_per_user(self, items: int) -> int:
-        return items * 2 * self.width
+        return self.network.floats_per_user(items) + 2 * items * self.output.in_features
+
+    def floats_to_rank(self) -> tuple[int, int]:
+        items = len(self.items)
+        if self.settings.fusion == "bilinear":
+            return super().floats_to_rank()
+        return items * self.width + self.network.floats_to_rank(items), 2 * items
 
     def score(self, inputs: Inputs) -> Tensor:
         (user, of_user), item, of_item = user_half(inputs), vector(inputs["item"]), inputs["item"].index
-        start, end = (0, self.width) if self.settings.shared_vectors else (self.settings.factors,) * 2
+        start, end = self._branches
         product = spread(user[..., :end], of_user) * spread(item[..., :end], of_item)
         network = self.network((user[..., start:], of_user), (item[..., start:], of_item))
         scores: Tensor = self.output(torch.cat([product, network], dim=-1))
+        if self.settings.fusion == "bilinear":
+            scores = scores + self.fusion(product, network)
         return scores.squeeze(-1)
+
+    def rank_scores(self, request: Request) -> Tensor:
+        """The same scores, the product branch as one matrix product, where one list of items serves all users."""
+        inputs = self.embed(request)
+        if request.items.shape[0] != 1 or self.settings.fusion == "bilinear":
+            return self.score(inputs)
+        users, items = user_vector(inputs)[:, 0], vector(inputs["item"])[0]
+        start, end = self._branches
+        of_product, of_network = self.output.weight[0].split([end, self.settings.factors])
+        product = torch.addmm(self.output.bias, users[:, :end] * of_product, items[:, :end].T)
+        return product + self.network.rank(users[:, start:], items[:, start:], of_network)
+
+    @property
+    def _branches(self) -> tuple[int, int]:
+        """Where the network's vectors start, and where those of the product end."""
+        return (0, self.width) if self.settings.shared_vectors else (self.settings.factors, self.settings.factors)

@@ -73,6 +73,9 @@ class UserKNN(Recommender):
     def floats_per_user(self, items: int) -> int:
         return items + len(self.items) + 4 * len(self.users)
 
+    def floats_to_rank(self) -> tuple[int, int]:
+        return len(self.items) * len(self.users), self.floats_per_user(len(self.items))
+
     def embed(self, request: Request) -> Inputs:
         rows, index = request.item_rows()
         item = Part.of(self.takers[rows].unsqueeze(2), index=index)  # (users | 1, items, 1, people)

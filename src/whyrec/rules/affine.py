@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Number
 
+import torch
 from torch import Tensor
 
-from whyrec.relevance import Call, Slope
+from whyrec.calls import Call, Slope
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Affine:
     """For sums, differences, concatenation, stacking and `where`."""
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
-        tensors = [one for one in call.operands() if isinstance(one, Tensor)]
-        adds_a_number = len(tensors) == 1 and any(isinstance(one, Number) for one in call.operands())
+        operands = call.operands()
+        tensors = [one for one in operands if isinstance(one, Tensor)]
+        adds_a_number = len(tensors) == 1 and any(isinstance(one, Number) for one in operands)
         if all(call.is_live(one) for one in tensors) and not adds_a_number:
             return Slope(output)
-        return Slope(output, call.constants_share())
+        share = call.constants_share()
+        return Slope(output, torch.where(torch.isfinite(share), share, 0.0))  # masks of -inf are no biases
 
     def slowly(self, summands: list[Tensor], constant: Tensor, relevance: Tensor) -> tuple[list[Tensor], Tensor]:
         """The definition: shares of the live summands, and of the constant."""

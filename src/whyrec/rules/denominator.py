@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from whyrec.calls import Call, Slope, only
 from whyrec.errors import NoRule
-from whyrec.relevance import Call, Slope, only
 
 
 @dataclass(frozen=True)

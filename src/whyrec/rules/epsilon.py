@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyrec.errors import NoRule
-from whyrec.relevance import Call, Slope
+from whyrec.calls import Call, Slope
+from whyrec.layer import Layer, pushed
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,19 @@ class Epsilon:
     """For linear maps with weights, inputs of any sign."""
 
     epsilon: float = 1e-6
-    """Added to |z|: 0 is LRP-0, larger values leave fewer and stronger reasons."""
+    """Added to |z|: 0 is LRP-0, larger values hand on less of what nearly cancels, and all of it shrinks."""
+    relative: bool = False
+    """Whether epsilon is in units of the root mean square of z over what one row of the input puts out."""
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
-        weight, bias = _weight(call), _bias(call)
-        if call.is_live(weight) or call.is_live(bias):
-            raise NoRule(
-                "a linear map whose weights depend on the explained inputs is a product; write it as x @ weight + bias"
-            )
-        bias = _in_output(bias, weight)
+        layer = Layer.of(call)
+        bias = layer.in_output(layer.bias)
         if self.epsilon == 0:
             return Slope(output, bias)
         z = output.detach()
-        kept = z / (z + self.epsilon * torch.where(z >= 0, 1.0, -1.0).to(z.dtype))
-        return Slope(output * kept, None if bias is None else bias * kept, z * (1 - kept))
+        push = pushed(z, self.epsilon * layer.rows_rms(z) if self.relative else self.epsilon)
+        whole = z + push
+        return Slope(output, bias, push, gain=z / whole if not self.relative else torch.where(whole == 0, 0, z / whole))
 
     def slowly(self, x: Tensor, w: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The definition, one contribution at a time: x (n, in), w (out, in), b (out,), relevance (n, out).
@@ -44,24 +43,8 @@ class Epsilon:
         """
         contributions = x[:, None, :] * w  # (n, out, in)
         z = contributions.sum(-1) + b
-        pushed = z + self.epsilon * torch.where(z >= 0, 1.0, -1.0).to(z.dtype)
-        share = torch.where(pushed == 0, 0.0, relevance / pushed)
+        unit = z.square().mean(1, keepdim=True).sqrt() if self.relative else 1.0
+        push = self.epsilon * unit * torch.where(z >= 0, 1.0, -1.0).to(z.dtype)
+        share = torch.where(z + push == 0, 0.0, relevance / (z + push))
         inputs = (contributions * share[:, :, None]).sum(1)
-        return inputs, (b * share).sum(1), ((pushed - z) * share).sum(1)
-
-
-def _weight(call: Call) -> Tensor:
-    weight: Tensor = call.args[1] if len(call.args) > 1 else call.kwargs["weight"]
-    return weight
-
-
-def _bias(call: Call) -> Tensor | None:
-    return call.args[2] if len(call.args) > 2 else call.kwargs.get("bias")
-
-
-def _in_output(bias: Tensor | None, weight: Tensor) -> Tensor | None:
-    """The bias of a linear map or convolution, as it stands in the output."""
-    if bias is None:
-        return None
-    trailing = weight.ndim - 2  # spatial axes of a convolution
-    return bias.reshape(-1, *[1] * trailing)
+        return inputs, (b * share).sum(1), (push * share).sum(1)

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from whyrec.relevance import Call, Slope, only
+from whyrec.calls import Call, Slope
 
 
 @dataclass(frozen=True)
 class Share:
-    """For products, matrix products and sums of products (einsum) of live values."""
+    """For products, matrix products and sums of products (einsum, embedding bags) of live values."""
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
-        places = call.live_places()
+        factors = len(call.live_places())
         bias = call.constants_share() if call.function is F.bilinear else None  # the one product that adds something
-        if len(places) == 1:
+        if factors == 1:
             return Slope(output, bias)
-        slopes: list[Tensor] = [call.again(only(place)) for place in places]
-        return Slope(torch.stack(slopes).mean(0), bias)
+        if bias is None:
+            return Slope(output, gain=1 / factors)
+        return Slope(output, bias * factors, gain=1 / factors)
 
     def slowly(self, a: Tensor, b: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """The definition for an element-wise product of two live factors."""

@@ -1,0 +1,72 @@
+"""What the commands take: options that several of them share, and how their texts become values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from whyrec.errors import InvalidSetting
+
+Folder = Annotated[Path, typer.Argument(help="A folder made by `whyrec fit` or `whyrec demo`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Where all chance comes from.")]
+User = Annotated[str | None, typer.Option(help="Id of a known user.")]
+History = Annotated[str | None, typer.Option(help="Past items of somebody new, as ID,ID,...")]
+Method = Annotated[str, typer.Option(help="How to explain; the name of a file in explainers/.")]
+UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.")]
+ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids.")]
+RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings.")]
+TimeColumn = Annotated[str | None, typer.Option(help="Column of times.")]
+Users = Annotated[Path | None, typer.Option(help="Table of users.")]
+Items = Annotated[Path | None, typer.Option(help="Table of items, with titles.")]
+Source = Annotated[str, typer.Option(help="A file, a folder, KIND:PATH (movielens:..., ncf:...) or planted.")]
+Model = Annotated[str, typer.Option(help="A file in models/, or package.module:Class.")]
+Duplicates = Annotated[
+    Literal["error", "first", "last", "keep"], typer.Option(help="What to do with a pair that stands twice.")
+]
+
+
+def sorted_settings(given: list[str], *records: type) -> list[dict[str, Any]]:
+    """KEY=VALUE pairs, each to the first record that has such a field; dots open nested records.
+
+    What no record has goes to the first, which says what it has instead.
+    """
+    known = [{field.name for field in fields(record)} for record in records]
+    sorted_out: list[dict[str, Any]] = [{} for _ in records]
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        head, _, inner = key.partition(".")
+        if not equals:
+            raise InvalidSetting(f"--set {pair}: write KEY=VALUE, for example --set factors=32")
+        home = next((place for place, names in zip(sorted_out, known, strict=True) if head in names), sorted_out[0])
+        if inner:
+            home.setdefault(head, {})[inner] = _value(text)
+        else:
+            home[head] = _value(text)
+    return sorted_out
+
+
+def require_one_of(user: str | None, history: str | None) -> None:
+    """Wrong usage where neither or both are given."""
+    if (user is None) == (history is None):
+        raise typer.BadParameter("give either --user or --history")
+
+
+def ids_of(history: str | None) -> list[str] | None:
+    """The ids of ID,ID,...
+
+    >>> ids_of("i3, i7,")
+    ['i3', 'i7']
+    """
+    return None if history is None else [name.strip() for name in history.split(",") if name.strip()]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
