@@ -33,7 +33,7 @@ ORDER = [
     "distances",
     "targets", "question", "background", "backward", "gradients", "copies", "coalitions", "subsets", "designs",
     "paths", "differences", "explainers", "explanation", "counterfactuals", "influences", "support",
-    "spearman", "orders", "rank_game", "faithfulness",
+    "spearman", "orders", "rank_game", "faithfulness", "complexity", "verification", "operators", "gates", "bench",
     "planted_truth", "planted_columns", "planted_histories", "worlds", "planted_students", "planted_scores",
     "standings", "report_card", "reasons", "exchanged", "parameters",
     "figures", "report_content", "html_report", "demo", "doctor", "data_doctor", "arguments", "cli",

@@ -24,10 +24,11 @@ from whyrec.metrics import Of
 from whyrec.reasons import VerifiedReasons, verified_reasons
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender
-from whyrec.report_card import ReportCard, Verdict, Verification
+from whyrec.report_card import ReportCard
 from whyrec.report_content import Material, content
 from whyrec.split import Split
 from whyrec.statistics import Array, Estimate, mean_interval
+from whyrec.verification import Verdict, Verification
 
 HOSTILE = "<script>alert(\"1\")</script> & '{{ seed }}' <b>"
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -16,9 +16,9 @@ from whyrec.errors import InvalidSetting
 from whyrec.explainers.gradient import GradientTimesInput
 from whyrec.explainers.integrated_gradients import IntegratedGradients
 from whyrec.faithfulness.completeness import completeness
+from whyrec.gates import LARGEST_GAP
 from whyrec.question import Question, ask
 from whyrec.recommender import Inputs
-from whyrec.report_card import LARGEST_GAP
 
 
 def with_baseline(question: Question, baselines: Values) -> Question:

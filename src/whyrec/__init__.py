@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from whyrec.reasons import verified_reasons
     from whyrec.recommendations import recommend
     from whyrec.recommender import Part, Recommender, Request
-    from whyrec.report_card import Verification, verify
+    from whyrec.report_card import operator_agreement, verify
     from whyrec.split import by_ratio, by_time, given, k_fold, leave_last_out
     from whyrec.standings import Contest, leaderboard
     from whyrec.support import supported
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from whyrec.training import Training
     from whyrec.tuning import tune
     from whyrec.vectors import History
+    from whyrec.verification import Verification
 
 _HOMES = {
     "checkpoint": ("load", "load_split", "save"),
@@ -131,7 +132,8 @@ _HOMES = {
     "training": ("Training",),
     "tuning": ("tune",),
     "vectors": ("History",),
-    "report_card": ("Verification", "verify"),
+    "report_card": ("operator_agreement", "verify"),
+    "verification": ("Verification",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -196,6 +198,7 @@ __all__ = [
     "main_parameters",
     "movielens",
     "ncf",
+    "operator_agreement",
     "planted",
     "read",
     "recommend",

@@ -272,11 +272,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Judge explanations by taking units away: floor, ceiling, interval, verdict."""
-    from whyrec import kinds, report_card
+    from whyrec import kinds, report_card, verification
     from whyrec.settings import make
 
     model, lists = _lists(folder)
-    settings = make(report_card.Verification, {"users": users, "k": k, "seed": seed}, owner="Verification")
+    settings = make(verification.Verification, {"users": users, "k": k, "seed": seed}, owner="Verification")
     names = method or ["lrp", "occlusion", "gradient", "random"]
     card = report_card.verify(model, lists, [kinds.load("explainers", name)() for name in names], settings=settings)
     _show(card.to_json(), str(card), as_json)
@@ -292,7 +292,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """One HTML file: data, lists, reasons, verdicts, and how they were made. Opens offline."""
-    from whyrec import evaluation, explanation, html_report, kinds, report_card
+    from whyrec import evaluation, explanation, html_report, kinds, report_card, verification
     from whyrec.checkpoint import load_split
 
     model, lists = _lists(folder)
@@ -300,7 +300,7 @@ def report(
     names = [name for name in baselines.split(",") if name]
     explainer = kinds.load("explainers", method)()
     judged = [explainer, *(kinds.load("explainers", name)() for name in ("occlusion", "random") if name != method)]
-    card = report_card.verify(model, lists, judged, settings=report_card.Verification(seed=seed))
+    card = report_card.verify(model, lists, judged, settings=verification.Verification(seed=seed))
     html_report.report(
         model,
         lists,

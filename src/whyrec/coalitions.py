@@ -99,11 +99,12 @@ class Players:
 
     def _worth(self, keep: Tensor, rows: Tensor) -> Tensor:
         coalitions, users = keep.shape[:2]
-        kept = self.part(keep)
+        kept = self.part(keep[:, :1] if keep.stride(1) == 0 else keep)  # the same for all users: spread when it is used
         inputs = {name: _repeated(part, coalitions) for name, part in self.question.inputs.items() if name not in kept}
         for name, some in kept.items():
             part = self.question.inputs[name]
-            inputs[name] = _exchanged(part, some, self._others[name], rows) if self._others else _thinned(part, some)
+            thin = _exchanged(part, some, self._others[name], rows) if self._others else _thinned(part, some)
+            inputs[name] = _folded(thin, users)
         worth: Tensor = self.question.value(inputs).unflatten(0, (coalitions, users))
         return worth
 
@@ -126,27 +127,41 @@ def _repeated(part: Part, coalitions: int) -> Part:
     return replace(part, values=values, present=part.present.expand(coalitions, *part.present.shape).flatten(0, 1))
 
 
+def _folded(part: Part, users: int) -> Part:
+    """(coalitions, users | 1, ...) -> (coalitions * users, ...), the copies of all users behind one another."""
+    values, present = (
+        tensor.expand(-1, users, *(-1 for _ in tensor.shape[2:])).flatten(0, 1)
+        for tensor in (part.values, part.present)
+    )
+    return replace(part, values=values, present=present)
+
+
 def _thinned(part: Part, keep: Tensor) -> Part:
-    """A part with only the kept units, keep (coalitions, users, items | 1, *unit); users and coalitions folded."""
+    """A part with only the kept units, keep (coalitions, users | 1, items | 1, *unit)."""
     if part.summed:
         return _summed(part, keep)
-    values = torch.where(keep.unsqueeze(-1), part.values, part.baseline)
-    return replace(part, values=values.flatten(0, 1), present=(part.present & keep).flatten(0, 1))
+    return replace(part, values=_chosen(keep, part.values, part.baseline), present=part.present & keep)
 
 
 def _exchanged(part: Part, keep: Tensor, others: Part, rows: Tensor) -> Part:
     """A part whose units outside `keep` are those of other users; padding stays as it is."""
+    if part.present.all() and others.present.all():
+        present = part.present.new_ones(1).expand(len(keep), *part.present.shape)
+        return replace(part, values=_chosen(keep, part.values, others.values[rows]), present=present)
     stays = keep | ~part.present
-    values = torch.where(stays.unsqueeze(-1), part.values, others.values[rows])
-    present = torch.where(stays, part.present, others.present[rows])
-    return replace(part, values=values.flatten(0, 1), present=present.flatten(0, 1))
+    values = _chosen(stays, part.values, others.values[rows])
+    return replace(part, values=values, present=torch.where(stays, part.present, others.present[rows]))
+
+
+def _chosen(keep: Tensor, values: Tensor, instead: Tensor) -> Tensor:
+    """The values where kept, else others. With weights 0 and 1 `lerp` is exact, and seven times as fast as `where`."""
+    return torch.lerp(instead.to(values.dtype), values, keep.unsqueeze(-1).to(values.dtype))
 
 
 def _summed(part: Part, keep: Tensor) -> Part:
     """The same for a part that `score` only sums: one product with the 0/1 matrix instead of a copy per coalition."""
     difference = part.values - part.baseline  # (users | 1, items | 1, unit, channel)
     total = part.baseline.expand(part.values.shape).sum(2, keepdim=True)
-    weights = keep.to(difference.dtype).permute(1, 2, 0, 3)  # (users, items | 1, coalitions, unit)
-    kept = (weights @ difference).permute(2, 0, 1, 3).unsqueeze(3)  # (coalitions, users, items, 1, channel)
-    there = (keep & part.present).any(-1, keepdim=True)
-    return replace(part, values=(kept + total).flatten(0, 1), present=there.flatten(0, 1))
+    weights = keep.to(difference.dtype).permute(1, 2, 0, 3)  # (users | 1, items | 1, coalitions, unit)
+    kept = (weights @ difference).permute(2, 0, 1, 3).unsqueeze(3)  # (coalitions, users | 1, items, 1, channel)
+    return replace(part, values=kept + total, present=(keep & part.present).any(-1, keepdim=True))

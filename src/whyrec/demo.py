@@ -23,10 +23,11 @@ from whyrec.html_report import report
 from whyrec.models.neumf import NeuMF
 from whyrec.reasons import recovered, verified_reasons
 from whyrec.recommendations import recommend
-from whyrec.report_card import Verification, verify
+from whyrec.report_card import verify
 from whyrec.split import leave_last_out
 from whyrec.train import fit
 from whyrec.training import Training
+from whyrec.verification import Verification
 
 EXPLAINED = 3
 """Places of every list that are explained."""

@@ -2,109 +2,49 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
-from torch import Tensor
 
 from whyrec import kinds
-from whyrec.attribution import Attribution
+from whyrec.bench import Bench, PerUser
 from whyrec.coalitions import Players
 from whyrec.errors import BadInput, InvalidSetting, NotExplainableByMasking
-from whyrec.explanation import Explainer, method_name
-from whyrec.faithfulness.completeness import completeness
-from whyrec.faithfulness.deletion import deletion
-from whyrec.faithfulness.randomised_weights import randomised_weights
-from whyrec.faithfulness.srg import srg
-from whyrec.faithfulness.stability import stability
-from whyrec.faithfulness.sufficiency import sufficiency
-from whyrec.orders import at_random, by_relevance, greedy, removal_curves, tied_share
-from whyrec.question import Question, ask, removable_parts
+from whyrec.explanation import Explainer
+from whyrec.interactions import Id
+from whyrec.question import ask, removable_parts
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request
-from whyrec.settings import settings, to_json
-from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
+from whyrec.settings import to_json
+from whyrec.statistics import Array, Estimate, bootstrap
+from whyrec.tables import write_parquet
 from whyrec.targets import Target
+from whyrec.verification import Row, Verification
 
-Check = Callable[[Players, Tensor, int], Tensor]
-Verdict = Literal["faithful", "weak", "not better than random", "undecided"]
-MOST_SIMILAR_TO_RANDOM_MODEL = 0.5
-LARGEST_GAP = 0.05
-MOST_TIES = 0.05
+TIE = 0.02
+"""Two methods are as good as each other where their normalised numbers are shown to differ by less."""
 
-
-@settings
-class Verification:
-    """How explanations are judged."""
-
-    k: int = Field(default=5, ge=1)
-    """Units taken away, or kept, at once."""
-    users: int = Field(default=200, ge=2)
-    """Users judged, at most; drawn by the seed."""
-    floor: int = Field(default=20, ge=2)
-    """Random orders per user that make the floor."""
-    steps: int = Field(default=20, ge=2)
-    """Steps of the removal curves."""
-    resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples of the users."""
-    seed: int = 0
+Better = Literal["better", "worse", "as good as the other", "not told apart"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A number in units of the target, with its interval, and what a random order and the best order found reach."""
+class MethodComparison:
+    """How far one method lies above another, between random, 0, and the best order found, 1."""
 
-    estimate: Estimate
-    floor: float
-    ceiling: float | None = None
-    normalised: Estimate | None = None
-    """0 is the floor, 1 the ceiling: (method - floor) / (ceiling - floor), means over users."""
+    number: str
+    one: str
+    other: str
+    difference: Estimate
+    verdict: Better
+    """*As good* is shown, by two one-sided tests at 5 % with a margin of 0.02; *not told apart* is not."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            **self.estimate.to_json(),
-            "floor": self.floor,
-            "ceiling": self.ceiling,
-            "normalised": None if self.normalised is None else self.normalised.to_json(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was measured of one method, and what follows."""
-
-    method: str
-    deletion: Measured
-    sufficiency: Measured
-    srg: Measured
-    randomisation: Estimate
-    stability: Estimate
-    completeness_gap: float | None
-    cost_ms: float
-    verdict: Verdict
-    because: tuple[str, ...]
-    """Why, one plain sentence each."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "method": self.method,
-            "deletion": self.deletion.to_json(),
-            "sufficiency": self.sufficiency.to_json(),
-            "srg": self.srg.to_json(),
-            "randomisation": self.randomisation.to_json(),
-            "stability": self.stability.to_json(),
-            "completeness_gap": self.completeness_gap,
-            "cost_ms": self.cost_ms,
-            "verdict": self.verdict,
-            "because": list(self.because),
-        }
+    def __str__(self) -> str:
+        return f"{self.number}: {self.one} - {self.other} = {self.difference}, {self.verdict}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +60,11 @@ class ReportCard:
     """Mean target after 0 ... 100 % of the units went, most relevant first; also `random`'s and `greedy`'s, the latter
     NaN beyond the k units that were searched."""
     target: str = "logit"
+    about: dict[str, Any] = field(default_factory=dict)
+    """What was judged: fingerprints of weights and events, accuracy, operator, candidates, scope."""
+    ids: tuple[Id, ...] = ()
+    per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
+    """Method, or `random` and `greedy` for floor and ceiling -> number -> one value for each of `ids`."""
 
     def row(self, method: str) -> Row:
         """The row of one method."""
@@ -129,6 +74,43 @@ class ReportCard:
         judged = ", ".join(row.method for row in self.rows)
         raise InvalidSetting(f"{method!r} is not on this report card, which judges {judged}; verify it, too")
 
+    def compare(
+        self, one: str, other: str, number: Literal["deletion", "sufficiency"] = "deletion"
+    ) -> MethodComparison:
+        """Two methods on the same users, by a paired bootstrap of the difference of their normalised numbers.
+
+        Several comparisons at once need `whyrec.statistics.holm`.
+        """
+        self._refuse_optimism()
+        name = f"{number}@{self.settings.k}"
+        first, second = (self._own(method)[name] for method in (self.row(one).method, self.row(other).method))
+        floor, ceiling = (self.per_user[end][name] for end in ("floor", "ceiling"))
+        columns = np.stack([first - second, ceiling - floor], 1)
+        difference, narrow = (
+            bootstrap(
+                columns,
+                lambda means: means[:, 0] / means[:, 1],
+                level=level,
+                resamples=self.settings.resamples,
+                seed=self.settings.seed,
+            )
+            for level in (0.95, 0.9)
+        )
+        return MethodComparison(name, one, other, difference, _better(difference, narrow))
+
+    def to_parquet(self, path: str | Path) -> None:
+        """One row a user, method and number, so that others can compute the intervals anew."""
+        rows = [
+            (str(user), method, number, float(value))
+            for method, numbers in self.per_user.items()
+            for number, values in numbers.items()
+            for user, value in zip(self.ids, values, strict=True)
+        ]
+        users, methods, numbers, values = zip(*rows, strict=True)
+        text = {"user": users, "method": methods, "number": numbers}
+        columns = {name: np.array(list(column), dtype=object) for name, column in text.items()}
+        write_parquet({**columns, "value": np.array(values)}, Path(path))
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return {
@@ -136,10 +118,21 @@ class ReportCard:
             "users": self.users,
             "skipped": self.skipped,
             "target": self.target,
-            "operator": "mask",
+            "operator": self.settings.operator,
+            "about": self.about,
             "settings": to_json(self.settings),
             "rows": [row.to_json() for row in self.rows],
         }
+
+    def _own(self, method: str) -> PerUser:
+        return self.per_user[method]
+
+    def _refuse_optimism(self) -> None:
+        if self.settings.selected_on_metric:
+            raise InvalidSetting(
+                "these numbers are optimistic, since settings were chosen by them, and so cannot rank methods; "
+                "verify on users that chose nothing"
+            )
 
     def __str__(self) -> str:
         width = max(12, *(len(row.method) + 2 for row in self.rows))
@@ -148,7 +141,8 @@ class ReportCard:
             cells = (row.deletion.normalised, row.sufficiency.normalised, row.randomisation)
             lines.append(f"{row.method:<{width}}" + "".join(f"{cell!s:<24}" for cell in cells) + row.verdict)
         how = f"{self.users:,} users, {self.settings.k} units; 0 is random, 1 the best order found; 95 % intervals"
-        return "\n".join([*lines, how])
+        stamp = ["optimistic: settings were chosen by these very numbers"] if self.settings.selected_on_metric else []
+        return "\n".join([*lines, how, *stamp])
 
 
 def verify(
@@ -172,15 +166,79 @@ def verify(
             f"{type(model).__name__} as set up here has only factors of ids, which nobody can name or remove, so its "
             "explanations cannot be checked by removal; train it with user='history'"
         )
-    bench = _Bench(question, settings)
-    _refuse_to_take_all(bench.players, settings.k)
-    rows, curves = [], {"random": bench.mean_curve(bench.random), "greedy": bench.best_curve()}
-    for explainer in explainers:
-        row, curve = bench.judge(explainer)
-        rows.append(row)
-        curves.setdefault(row.method, curve)  # `random` stays the floor of many orders
-    users, about = question.shape[0], question.target.name
-    return ReportCard(kinds.name_of(model), users, skipped, settings, tuple(rows), curves, about)
+    _refuse_to_take_all(Players(question), settings.k)
+    bench = Bench(question, settings)
+    judged = [bench.judge(explainer) for explainer in explainers]
+    curves = {"random": bench.random_curve(), "greedy": bench.best_curve()}
+    per_user = {"floor": bench.floor, "ceiling": bench.ceiling}
+    for one in judged:
+        curves.setdefault(one.row.method, one.curve)  # `random` stays the floor of many orders
+        per_user.setdefault(one.row.method, one.per_user)
+    return ReportCard(
+        kinds.name_of(model),
+        question.shape[0],
+        skipped,
+        settings,
+        tuple(one.row for one in judged),
+        curves,
+        question.target.name,
+        _about(model, settings),
+        tuple(_names(model, request)),
+        per_user,
+    )
+
+
+def operator_agreement(cards: Sequence[ReportCard]) -> float:
+    """Kendall's tau of the order of methods by deletion, the mean over pairs of cards; below 0.6 is a warning.
+
+    The cards judge the same methods with other operators. A ranking of methods that changes with the meaning of taking
+    away is a ranking of meanings.
+    """
+    methods = [row.method for row in cards[0].rows]
+    if len(cards) < 2 or len(methods) < 2 or any([row.method for row in card.rows] != methods for card in cards):
+        raise InvalidSetting(
+            "agreement needs at least two cards that judge the same methods, at least two, in one order"
+        )
+    values = [np.array([_level(row) for row in card.rows]) for card in cards]
+    pairs = [(a, b) for place, a in enumerate(values) for b in values[place + 1 :]]
+    return float(np.mean([_kendall(a, b) for a, b in pairs]))
+
+
+def _level(row: Row) -> float:
+    return row.deletion.normalised.value if row.deletion.normalised is not None else float("nan")
+
+
+def _kendall(one: Array, other: Array) -> float:
+    upper = np.triu_indices(len(one), 1)
+    signs = [np.sign(values[:, None] - values[None, :])[upper] for values in (one, other)]
+    return float((signs[0] * signs[1]).mean())
+
+
+def _better(difference: Estimate, narrow: Estimate) -> Better:
+    if difference.low > 0 or difference.high < 0:
+        return "better" if difference.value > 0 else "worse"
+    return "as good as the other" if narrow.low > -TIE and narrow.high < TIE else "not told apart"
+
+
+def _about(model: Recommender, settings: Verification) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    validation = [epoch.validation for epoch in model.log if epoch.validation is not None]
+    return {
+        "weights": digest.hexdigest()[:16],
+        "events": None if model.known is None else model.known.fingerprint(),
+        "validation NDCG@10": max(validation, default=None),
+        "operator": settings.operator,
+        "scope": "inference: the trained weights stay",
+        "candidates": f"items unseen in the whole history; in the list means among the best {settings.list_length}",
+        "selected_on_metric": settings.selected_on_metric,
+    }
+
+
+def _names(model: Recommender, request: Request) -> list[Id]:
+    rows = request.users.cpu().tolist()
+    return [model.users.id(row) if row >= 0 else f"new {place + 1}" for place, row in enumerate(rows)]
 
 
 def _judged(model: Recommender, lists: Recommendations, settings: Verification) -> tuple[Request, int]:
@@ -215,133 +273,3 @@ def _refuse_to_take_all(players: Players, k: int) -> None:
             f"there are {fewest} units to take away, and without k={k} of them nothing is left to compare; "
             "verify with a smaller k: settings=Verification(k=...)"
         )
-
-
-class _Bench:
-    """What all methods are measured against: the same players, floor and ceilings."""
-
-    def __init__(self, question: Question, settings: Verification) -> None:
-        self.question, self.settings = question, settings
-        self.players = Players(question)
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.random = at_random(self.players, settings.floor, self.generator)
-        self.best_removal = greedy(self.players, settings.k, remove=True)
-        self.best_arrival = greedy(self.players, settings.k, remove=False)
-        self.floors: dict[Check, Array] = {
-            check: self.per_user(check, self.random) for check in (deletion, sufficiency, srg)
-        }
-        self.ceilings: dict[Check, Array] = {
-            deletion: self.per_user(deletion, self.best_removal),
-            sufficiency: self.per_user(sufficiency, self.best_arrival),
-        }
-
-    def per_user(self, check: Check, ranks: Tensor) -> Array:
-        """A check averaged over orders and the places of a list; (users,)."""
-        size = self.settings.steps if check is srg else self.settings.k
-        found: Array = check(self.players, ranks, size).double().mean(dim=(0, 2)).cpu().numpy()
-        return found
-
-    def mean_curve(self, ranks: Tensor) -> Array:
-        """The target as the most relevant units go first, mean over orders and users; (steps + 1,)."""
-        most, _ = removal_curves(self.players, ranks, self.settings.steps)
-        found: Array = most.double().flatten(1).mean(1).cpu().numpy()
-        return found
-
-    def best_curve(self) -> Array:
-        """The same for the best order found, which is searched for the first k units only; NaN beyond."""
-        curve, steps = self.mean_curve(self.best_removal), self.settings.steps
-        most_units = int(self.players.present.sum(-1).max())
-        beyond = np.round(most_units * np.arange(steps + 1) / steps) > self.settings.k
-        return np.where(beyond, np.nan, curve)
-
-    def judge(self, explainer: Explainer) -> tuple[Row, Array]:
-        """One method's row, and its removal curve."""
-        started = time.perf_counter()
-        attribution = explainer(self.question)
-        milliseconds = 1000 * (time.perf_counter() - started) / self.question.shape[0]
-        ranks = by_relevance(self.players, attribution, torch.Generator().manual_seed(self.settings.seed))
-        found = {check: self._measure(check, ranks) for check in (deletion, sufficiency, srg)}
-        similar = randomised_weights(explainer, self.question, attribution).flatten().double().cpu().numpy()
-        stable = stability(explainer, self.question, attribution).flatten().double().cpu().numpy()
-        gap = float(completeness(attribution).mean()) if attribution.complete else None
-        randomisation = self._mean(similar)
-        verdict, because = self._verdict(found[deletion], found[sufficiency], randomisation, gap, attribution)
-        row = Row(
-            method_name(explainer),
-            found[deletion],
-            found[sufficiency],
-            found[srg],
-            randomisation,
-            self._mean(stable),
-            gap,
-            milliseconds,
-            verdict,
-            because,
-        )
-        return row, self.mean_curve(ranks)
-
-    def _mean(self, values: Array) -> Estimate:
-        return mean_interval(values, seed=self.settings.seed, resamples=self.settings.resamples)
-
-    def _measure(self, check: Check, ranks: Tensor) -> Measured:
-        own, floor = self.per_user(check, ranks), self.floors[check]
-        if check not in self.ceilings:
-            return Measured(self._mean(own), float(floor.mean()))
-        ceiling = self.ceilings[check]
-        normalised = self._bootstrap(
-            np.stack([own - floor, ceiling - floor], 1), lambda means: means[:, 0] / means[:, 1]
-        )
-        return Measured(self._mean(own), float(floor.mean()), float(ceiling.mean()), normalised)
-
-    def _bootstrap(self, users: Array, statistic: Callable[[Array], Array]) -> Estimate:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return bootstrap(users, statistic, resamples=self.settings.resamples, seed=self.settings.seed)
-
-    def _nothing_to_find(self) -> list[str]:
-        """Checks whose ceiling cannot be told from their floor."""
-        names = []
-        for check, ceiling in self.ceilings.items():
-            room = self._bootstrap((ceiling - self.floors[check])[:, None], lambda means: means[:, 0])
-            if not room.low > 0:
-                names.append(check.__name__)
-        return names
-
-    def _verdict(
-        self, deleted: Measured, kept: Measured, randomisation: Estimate, gap: float | None, attribution: Attribution
-    ) -> tuple[Verdict, tuple[str, ...]]:
-        """Gates, never a weighted average."""
-        nothing = self._nothing_to_find()
-        if nothing:
-            return "undecided", tuple(
-                f"for {name}, even the best order found is not better than a random one" for name in nothing
-            )
-        failed = [
-            f"{name} of its top {self.settings.k} is not shown to beat a random order"
-            for name, found in (("deletion", deleted), ("sufficiency", kept))
-            if found.normalised is None or not found.normalised.low > 0
-        ]
-        if randomisation.high > MOST_SIMILAR_TO_RANDOM_MODEL:
-            failed.append("it says much the same of a model with shuffled weights")
-        if failed:
-            return "not better than random", tuple(failed)
-        doubts = self._doubts(gap, randomisation, attribution)
-        return (
-            ("weak", doubts)
-            if doubts
-            else ("faithful", ("it beats a random order both by deletion and by sufficiency",))
-        )
-
-    def _doubts(self, gap: float | None, randomisation: Estimate, attribution: Attribution) -> tuple[str, ...]:
-        doubts = []
-        if randomisation.n == 0:
-            doubts.append("the model shows no weights to shuffle, so whether it explains what was learned is not known")
-        if gap is not None and gap > LARGEST_GAP:
-            doubts.append(f"it promises to add up, and {gap:.0%} of the score is unaccounted for")
-        ties = tied_share(self.players.join(attribution.relevance), self.players.present)
-        if ties > MOST_TIES:
-            doubts.append(f"{ties:.0%} of the units tie, so their order is partly drawn")
-        units = self.players.present.sum(-1).double().mean()
-        hidden, trained = float(1 - self.settings.k / units), self.question.model.max_trained_drop
-        if hidden > trained:
-            doubts.append(f"sufficiency hides {hidden:.0%} of the units; in training at most {trained:.0%} was hidden")
-        return tuple(doubts)

@@ -1,4 +1,4 @@
-"""Rank correlation of two explanations, unit by unit."""
+"""How alike two explanations are: rank correlation over all units, and overlap of the most relevant ones."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def spearman(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
     scale = (x.square().sum(-1) * y.square().sum(-1)).sqrt()
     correlation = torch.where(scale > 0, (x * y).sum(-1) / scale, 0.0)  # a constant explanation agrees with nothing
     return correlation.masked_fill(present.sum(-1) < 3, torch.nan)
+
+
+def top_overlap(one: Tensor, other: Tensor, among: Tensor, k: int = 5) -> Tensor:
+    """Share of the k most relevant units of one that are among those of the other, (...) from (..., unit).
+
+    Only units in the mask `among` count; where fewer than k are there, all of them are the top.
+
+    >>> a, b = torch.tensor([4.0, 3, 2, 1]), torch.tensor([4.0, 1, 2, 3])
+    >>> top_overlap(a, b, torch.ones(4, dtype=torch.bool), k=2).item()
+    0.5
+    """
+    return (_top(one, among, k) & _top(other, among, k)).sum(-1) / among.sum(-1).clamp(max=k)
+
+
+def _top(relevance: Tensor, among: Tensor, k: int) -> Tensor:
+    best = relevance.masked_fill(~among, -torch.inf).topk(min(k, relevance.shape[-1]), dim=-1).indices
+    return torch.zeros_like(among).scatter_(-1, best, True) & among
 
 
 def _centred_ranks(values: Tensor, present: Tensor) -> Tensor:

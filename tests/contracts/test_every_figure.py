@@ -30,10 +30,11 @@ from whyrec.figures.learning import learning
 from whyrec.figures.main_parameters import main_parameters
 from whyrec.figures.removal import removal
 from whyrec.parameters import MainParameter, MainParameters
-from whyrec.report_card import ReportCard, Verification
+from whyrec.report_card import ReportCard
 from whyrec.standings import Contest, Entry, Floor, Leaderboard, Standing
 from whyrec.statistics import Estimate
 from whyrec.training import Epoch
+from whyrec.verification import Verification
 
 HOSTILE = '</text><script>alert("$_$")</script> & \x07'
 SVG = "{http://www.w3.org/2000/svg}"

@@ -18,9 +18,9 @@ from whyrec.coalitions import Players
 from whyrec.explanation import Explainer
 from whyrec.question import Question, ask
 from whyrec.recommender import keep_only
+from whyrec.spearman import top_overlap
 
 JUDGES = "explainer"
-TOP = 5
 
 
 def stability(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
@@ -40,7 +40,7 @@ def stability(explainer: Explainer, question: Question, attribution: Attribution
     )
     neighbour = explainer(replace(asked, train=question.train))
     still = attribution.present["history"] & ~gone[:, None, :].cpu()
-    return _overlap(attribution.relevance["history"], neighbour.relevance["history"], still)
+    return top_overlap(attribution.relevance["history"], neighbour.relevance["history"], still)
 
 
 def _without_one_unit(explainer: Explainer, question: Question, attribution: Attribution) -> Tensor:
@@ -54,12 +54,7 @@ def _without_one_unit(explainer: Explainer, question: Question, attribution: Att
     keep = {name: ~(one[:, :1] if shared[name] else one) for name, one in players.part(gone).items()}
     neighbour = explainer(replace(question, inputs=keep_only(question.inputs, keep)))
     one, other = players.join(attribution.relevance), players.join(neighbour.relevance)
-    return _overlap(one, other, players.present & ~gone)
-
-
-def _overlap(one: Tensor, other: Tensor, among: Tensor) -> Tensor:
-    """How many of the top 5 of one are in that of the other; relevances (users, items, units)."""
-    return (_top(one, among) & _top(other, among)).sum(-1) / among.sum(-1).clamp(max=TOP)
+    return top_overlap(one, other, players.present & ~gone)
 
 
 def _one_each(history: Tensor, question: Question) -> Tensor:
@@ -70,8 +65,3 @@ def _one_each(history: Tensor, question: Question) -> Tensor:
         if len(there):
             gone[row, there[int(generator.integers(len(there)))]] = True
     return gone
-
-
-def _top(relevance: Tensor, among: Tensor) -> Tensor:
-    best = relevance.masked_fill(~among, -torch.inf).topk(min(TOP, relevance.shape[-1]), dim=-1).indices
-    return torch.zeros_like(among).scatter_(-1, best, True) & among
