@@ -13,7 +13,6 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 from whyrec.recommender import SHARED_FROM
 
@@ -54,20 +53,21 @@ class LazyAdam:
         ]
         if not moving:
             return
-        adamw(
-            [one.values for one in moving],
-            [one.gradient for one in moving],
-            [one.mean for one in moving],
-            [one.square for one in moving],
+        values, gradients, means, squares, steps, *_ = zip(*moving, strict=True)
+        torch._foreach_add_(steps, 1)
+        torch._fused_adamw_(  # what torch.optim.AdamW(fused=True) calls in the end
+            values,
+            gradients,
+            means,
+            squares,
             [],
-            [one.steps for one in moving],
-            fused=True,
-            amsgrad=False,
+            steps,
+            lr=self.learning_rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
-            lr=self.learning_rate,
             weight_decay=self.weight_decay,
             eps=EPSILON,
+            amsgrad=False,
             maximize=False,
         )
         for one in moving:
