@@ -36,9 +36,9 @@ SMALL: dict[str, Grid] = {
 LARGE: dict[str, Grid] = {
     "mf": SMALL["mf"],
     "gmf": SMALL["gmf"],
-    "mlp": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3, 4e-3)},
-    "neumf": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3, 4e-3)},
-    "neumf-pretrained": {"batch_size": (4096,), "learning_rate": (6e-4, 2e-3)},
+    "mlp": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3,), "weight_decay": (0.0, 0.3, 1.0)},
+    "neumf": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3,), "weight_decay": (0.0, 0.3, 1.0)},
+    "neumf-pretrained": {"batch_size": (4096,), "learning_rate": (6e-4,), "weight_decay": (0.0, 0.3, 1.0)},
 }
 """The same from 32 factors on, where networks are wide: larger batches share more items."""
 
