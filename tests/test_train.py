@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from whyrec import lazy_adam, recommender, train
 from whyrec.datasets import planted
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
+from whyrec.lazy_adam import LazyAdam
 from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
 from whyrec.models.ease import EASE
@@ -84,38 +85,81 @@ def slow_fit(model: Recommender, events: Interactions, training: Training) -> We
 
 
 class SlowLazyAdam:
-    """Adam of Kingma and Ba 2015, algorithm 1, with decoupled weight decay; of a table, rows with a gradient move."""
+    """Adam of Kingma and Ba 2015, algorithm 1, with decoupled weight decay; of a table, rows with a gradient move.
+
+    A row that missed steps first takes them one after the other, each as far as its fading moments carry it.
+    """
 
     def __init__(self, model: Recommender, training: Training) -> None:
         self.parameters = list(model.parameters())
         self.moments = [[torch.zeros_like(one), torch.zeros_like(one)] for one in self.parameters]
+        self.used = [[0] * len(one) for one in self.parameters]
         self.training, self.steps = training, 0
 
     @torch.no_grad()
     def step(self) -> None:
         self.steps += 1
-        for weight, (mean, square) in zip(self.parameters, self.moments, strict=True):
+        for weight, moments, used in zip(self.parameters, self.moments, self.used, strict=True):
             if weight.grad is None:
                 continue
             gradient = weight.grad.to_dense() if weight.grad.is_sparse else weight.grad
             rows = weight.grad._indices()[0].unique().tolist() if weight.grad.is_sparse else range(len(weight))
             for row in rows:
-                mean[row] = 0.9 * mean[row] + 0.1 * gradient[row]
-                square[row] = 0.999 * square[row] + 0.001 * gradient[row] ** 2
-                own, spread = mean[row] / (1 - 0.9**self.steps), square[row] / (1 - 0.999**self.steps)
-                decayed = weight[row] * (1 - self.training.learning_rate * self.training.weight_decay)
-                weight[row] = decayed - self.training.learning_rate * own / (spread.sqrt() + 1e-8)
+                self._catch_up(weight, *moments, row, self.steps - 1 - used[row])
+                used[row] = self.steps
+                self._move(weight, *moments, row, gradient[row])
+
+    def _catch_up(self, weight: Tensor, mean: Tensor, square: Tensor, row: int, missed: int) -> None:
+        if missed == 0 or self.steps == 1:
+            return
+        first, second = 1 - 0.9 ** (self.steps - 1), 1 - 0.999 ** (self.steps - 1)
+        ratio = (mean[row] / first) / ((square[row] / second).sqrt() + 1e-8)
+        for step in range(1, missed + 1):
+            weight[row] -= self.training.learning_rate * ratio * (0.9 / 0.999**0.5) ** step
+            mean[row] *= 0.9
+            square[row] *= 0.999
+
+    def _move(self, weight: Tensor, mean: Tensor, square: Tensor, row: int, gradient: Tensor) -> None:
+        mean[row] = 0.9 * mean[row] + 0.1 * gradient
+        square[row] = 0.999 * square[row] + 0.001 * gradient**2
+        own, spread = mean[row] / (1 - 0.9**self.steps), square[row] / (1 - 0.999**self.steps)
+        decayed = weight[row] * (1 - self.training.learning_rate * self.training.weight_decay)
+        weight[row] = decayed - self.training.learning_rate * own / (spread.sqrt() + 1e-8)
 
 
 @pytest.mark.parametrize("user", ["id", "history"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_three_batches_end_where_a_plain_loop_ends(split: Split, user: UserSource, weight_decay: float) -> None:
+@pytest.mark.parametrize("count", [3, 40])
+def test_batches_end_where_a_plain_loop_ends(split: Split, user: UserSource, weight_decay: float, count: int) -> None:
     data = without_validation(split)
-    training = Training(epochs=1, batch_size=-(-len(data.train) // 3), negatives=2, weight_decay=weight_decay, seed=3)
+    size = -(-len(data.train) // count)
+    training = Training(epochs=1, batch_size=size, negatives=2, weight_decay=weight_decay, seed=3)
     found = fit(small(user), data, training).state_dict()
     expected = slow_fit(small(user).build(data.users, data.items, seed=3), data.train, training)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_rows_that_are_seldom_used_end_where_dense_adam_takes_them() -> None:
+    """Gradients come from nowhere, so both see the same; at the end every row is used once, and has caught up."""
+    generator = torch.Generator().manual_seed(0)
+    lazy, dense = (nn.Embedding(60, 3, sparse=sparse) for sparse in (True, False))
+    dense.load_state_dict(lazy.state_dict())
+    start = lazy.weight.detach().clone()
+    ours, theirs = (
+        LazyAdam(lazy.parameters(), learning_rate=0.01, weight_decay=0),
+        torch.optim.Adam(dense.parameters(), 0.01),
+    )
+    for step in range(3000):
+        rows = torch.arange(60) if step == 2999 else torch.randperm(60, generator=generator)[:3]
+        wanted = torch.randn(len(rows), 3, generator=generator) + 0.5
+        for table, optimizer in ((lazy, ours), (dense, theirs)):
+            optimizer.zero_grad()
+            (table(rows) * wanted).sum().backward()
+            optimizer.step()
+    moved = (dense.weight - start).abs().mean()
+    assert moved > 1
+    assert (lazy.weight - dense.weight).abs().max() < 0.03 * moved
 
 
 def test_every_event_is_taken_once_a_pass_and_in_another_order_each_time(split: Split) -> None:

@@ -50,8 +50,12 @@ class PairNetwork(nn.Module):
     def forward(self, user: Vectors, item: Vectors) -> Tensor:
         """What the network says of each pair, (users, items, factors)."""
         users, items = self._apart(user[0], item[0])
-        hidden: Tensor = self.tower(self._together(spread(users, user[1]), spread(items, item[1])))
-        return hidden
+        first, layers = self.tower[0], self.tower[1:]
+        met = first(self._together(spread(users, user[1]), spread(items, item[1])))
+        hidden: Tensor = layers(
+            met.flatten(0, 1)
+        )  # as one axis: a ReLU in place on a view would copy in the backward pass
+        return hidden.unflatten(0, met.shape[:2])
 
     def rank(self, users: Tensor, items: Tensor, weight: Tensor) -> Tensor:
         """The network's answer times `weight`, (factors,), for each of `users` and each of `items`: (users, items).
