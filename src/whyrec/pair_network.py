@@ -55,7 +55,8 @@ class PairNetwork(nn.Module):
         hidden: Tensor = layers(
             met.flatten(0, 1)
         )  # as one axis: a ReLU in place on a view would copy in the backward pass
-        return hidden.unflatten(0, met.shape[:2])
+        apart: Tensor = hidden.unflatten(0, met.shape[:2])
+        return apart
 
     def rank(self, users: Tensor, items: Tensor, weight: Tensor) -> Tensor:
         """The network's answer times `weight`, (factors,), for each of `users` and each of `items`: (users, items).
