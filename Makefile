@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.ready
 	$(BIN)/whyrec demo --out demo
 
+# One thread for each worker: more would fight for the same cores, and small tensors then take twenty times as long.
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n auto -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

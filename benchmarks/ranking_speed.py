@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from record import DATA, recorded
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import whyrec as wr
 from whyrec.dataset import Catalog

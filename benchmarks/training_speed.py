@@ -25,7 +25,7 @@ from record import DATA, recorded
 from torch import Tensor, nn
 
 import whyrec as wr
-from whyrec.lazy_adam import adam_of
+from whyrec.lazy_adam import LazyAdam
 from whyrec.negatives import Seen
 from whyrec.train import batches, step
 
@@ -97,7 +97,8 @@ def our_steps(split: wr.Split, positives: int, model: wr.Recommender | None = No
     """Endless training by the library's own batches and step."""
     model = (model or our_model(split)).train()
     training, seen = wr.Training(batch_size=positives, learning_rate=1e-3, negatives=NEGATIVES), Seen(split.train)
-    optimizer, generator = adam_of(model, learning_rate=1e-3, weight_decay=0.0), torch.Generator().manual_seed(seed)
+    optimizer = LazyAdam(model.parameters(), learning_rate=1e-3, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(seed)
     while True:
         for request in batches(model, split.train, training, generator, seen):
             step(model, request, optimizer)

@@ -6,7 +6,7 @@ Only the lesion decides, so one can see whether the explanation points at it. Ru
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import whyrec as wr
 

@@ -152,6 +152,38 @@ def test_a_neumf_can_begin_as_a_trained_gmf_and_mlp(run: Any, tmp_path: Path) ->
     assert "leave shared_vectors and fusion as they come" in apart
 
 
+def test_without_a_validation_part_no_epoch_is_said_to_be_chosen(run: Any, tmp_path: Path) -> None:
+    """A published split whose users have one training event each leaves nothing to choose by."""
+    split = tmp_path / "split"
+    split.mkdir()
+    (split / "a.train.rating").write_text("".join(f"{user}\t{user}\t1\t0\n" for user in range(3)))
+    (split / "a.test.rating").write_text("".join(f"{user}\t{user + 1}\t1\t0\n" for user in range(3)))
+    (split / "a.test.negative").write_text("".join(f"({user},{user + 1})\t5\t6\n" for user in range(3)))
+    words = ("--model", "mf", "--set", "epochs=3", "--json")
+    found = run("fit", "--data", f"ncf:{split}", "--out", tmp_path / "model", *words)
+    assert (found.code, found.json["epochs"], found.json["validation_ndcg@10"]) == (0, 3, None)
+    found = run("fit", "--data", f"ncf:{split}", "--out", tmp_path / "model", *words[:-1])
+    assert found.out == f"saved mf to {tmp_path / 'model'}\n"
+
+
+def test_tune_takes_the_data_that_fit_takes(run: Any, ratings: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    repeated = tmp_path / "repeated.csv"
+    lines = (ratings / "ratings.csv").read_text().splitlines(keepends=True)
+    repeated.write_text("".join([*lines, lines[1]]))
+    words = ("--data", repeated, "--out", tmp_path / "tuned", "--model", "ease", "--trials", 1)
+    refused(run("tune", *words))
+    found = run("tune", *words, "--duplicates", "last")
+    assert found.code == 0
+    assert "1 repeated interactions were left out, the last of each pair kept" in found.err
+
+
+def test_the_planted_cinema_has_no_path(run: Any, tmp_path: Path) -> None:
+    found = run("fit", "--data", "planted:here", "--out", tmp_path / "model")
+    refused(found)
+    assert "write planted alone" in found.err
+
+
 def test_memory_for_scores_can_be_bounded(run: Any, model: Path) -> None:
     whole, little = (run("evaluate", model, *words, "--json").json for words in ((), ("--max-memory", "2MB")))
     assert whole == little
@@ -177,7 +209,7 @@ def test_a_bad_log_gets_one_line_and_leaves_nothing(what: str, run: Any, tmp_pat
     log.write_bytes(BAD_LOGS[what])
     found = run("fit", "--data", log, "--out", tmp_path / "model", "--model", "popularity")
     refused(found)
-    assert "log.csv" in found.err or "log" in found.err
+    assert "log.csv" in found.err or "log: " in found.err  # a split is called by its data set
     assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
 
 

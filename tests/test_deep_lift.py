@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.worlds import Values, attention_pooling, built, in_place, network, noise, request, wired
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec import differences
 from whyrec.errors import NoRule, NotApplicable, Unseen
@@ -197,6 +197,12 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], type[Exception], str]] = {
     "a function of its own": (lambda x: Doubled.apply(x) + x, Unseen, "whose reference nobody saw"),
     "three at once": (lambda x: torch.einsum("uijc,uijc,uijc->uijc", x, x, x), NoRule, "multiply two values at a time"),
     "bent by a value": (lambda x: torch.pow(x.exp(), x), NoRule, "bend one value at a time"),
+    "dropout switched on": (lambda x: F.dropout(x), NoRule, "for 'torch.nn.functional.dropout'"),
+    "batch norm of the batch": (
+        lambda x: F.batch_norm(x.flatten(2), None, None, training=True),
+        NoRule,
+        "for 'torch.nn.functional.batch_norm'",
+    ),
     "rounded quotient": (lambda x: torch.div(x, x + 9, rounding_mode="floor"), NoRule, "a rounded quotient"),
 }
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.worlds import built, split
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import whyrec as wr
 from whyrec.errors import InvalidSetting, NoRule, NotApplicable

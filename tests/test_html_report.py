@@ -271,6 +271,20 @@ def test_lists_and_explanations_meet_by_user_and_item(world: World) -> None:
         assert [line["explained"] for line in person["lines"]] == [(row, place), None, None, None]
 
 
+def test_how_units_were_taken_away_is_the_card_s(world: World) -> None:
+    card = replace(world.card, settings=replace(world.card.settings, operator="delete"))
+    assert content(world.material(card=card))["made"]["verification"]["operator"] == "delete"
+
+
+def test_methods_called_by_their_settings_have_a_place_in_the_report(world: World, tmp_path: Path) -> None:
+    card = replace(world.card, rows=(*world.card.rows, replace(world.card.rows[0], method="LRP(0.5)")))
+    curves = {**card.curves, "LRP(0.5)": card.curves["lrp"]}
+    card = replace(card, curves=curves, target="margin@10")
+    page = world.report(tmp_path / "report.html", card=card, reasons=None)
+    assert "LRP(0.5)" in page
+    assert "In units of the target (margin@10)" in page
+
+
 def test_what_training_never_saw_is_marked(world: World) -> None:
     people = content(world.material())["people"]
     hits = sum(line["held_out"] for person in people for line in person["lines"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.worlds import Score, Values, built, network, noise, request, wired
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec import copies
 from whyrec.errors import InvalidSetting

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.worlds import follow, network, noise, wired, with_random_weights
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec.calls import Plan, Rule
 from whyrec.composites import COMPOSITES, plan_with

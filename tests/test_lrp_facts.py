@@ -24,7 +24,7 @@ from tests.worlds import (
     without_biases,
 )
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec.attribution import Attribution
 from whyrec.backward import Leaves, input_times_gradient, open_leaves, with_values

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.worlds import follow, network, noise, pair, wired, with_random_weights
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec.composites import COMPOSITES, ByLayer, plan_with
 from whyrec.errors import InvalidSetting, NoRule
@@ -50,7 +50,9 @@ def test_a_plain_user_chooses_with_one_word() -> None:
         ({"gamma": 0.25, "composite": "image"}, "gamma and composite each choose"),
         ({"composite": "images"}, "no composite called 'images'"),
         ({"rule": "share"}, "'share' is no rule for layers"),
-        ({"composite": "image", "epsilon": 0.1}, "epsilon has no meaning beside composite"),
+        ({"composite": "image", "epsilon": 0.1}, "epsilon has no meaning beside this composite"),
+        ({"plan": COMPOSITES["image"], "epsilon": 0.1}, "epsilon has no meaning beside this plan"),
+        ({"rule": ZPlus(), "epsilon": 0.1}, "epsilon has no meaning beside this rule"),
     ],
 )
 def test_settings_that_contradict_are_refused(settings: dict[str, object], said: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._ops import OpOverloadPacket
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode, get_overridable_functions, resolve_name
 
 from whyrec.operations import _MEMBERS, FAMILY, IN_PLACE, Family, Function

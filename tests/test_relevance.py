@@ -15,7 +15,7 @@ import torch
 from einops import einsum, rearrange, reduce, repeat
 from tests.worlds import expect_twins, follow, in_place, noise, wired, with_random_weights
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec.errors import NoRule, Unseen
 from whyrec.explainers.lrp import LRP

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.worlds import expect_twins, follow, in_place, noise, wired
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from whyrec.errors import NoRule, Unseen, WhyrecError

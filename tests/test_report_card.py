@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import whyrec as wr
+from whyrec.attribution import Attribution
 from whyrec.coalitions import Players
-from whyrec.complexity import effective_reasons, gini, negative_share
+from whyrec.complexity import effective_reasons, negative_share
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.gates import Evidence, verdict_of
 from whyrec.operators import players_of
@@ -89,6 +90,28 @@ def test_on_an_affine_model_exact_methods_reach_the_ceiling_and_tie(card: Report
     assert card.compare("lrp", "occlusion").verdict == "as good as the other"
     assert card.compare("lrp", "random").verdict == "better"
     assert card.compare("random", "lrp").verdict == "worse"
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A method that is right, or wrong about every sign."""
+
+    sign: int
+
+    def __call__(self, question: Question) -> Attribution:
+        exact = wr.LRP()(question)
+        return replace(exact, relevance={part: self.sign * values for part, values in exact.relevance.items()})
+
+
+def test_a_method_with_two_settings_has_two_rows_that_can_be_compared() -> None:
+    model = wr.fit(wr.EASE(), SPLIT)
+    lists = wr.recommend(model, k=1)
+    found = wr.verify(model, lists, [Turned(-1), Turned(1), wr.Random()], settings=FAST)
+    assert [row.method for row in found.rows] == ["Turned(sign=-1)", "Turned(sign=1)", "random"]
+    assert (found.curves["Turned(sign=1)"][1:-1] < found.curves["Turned(sign=-1)"][1:-1]).all()
+    assert found.compare("Turned(sign=1)", "Turned(sign=-1)").verdict == "better"
+    with pytest.raises(InvalidSetting, match=r"Random\(\) is asked twice"):
+        wr.verify(model, lists, [wr.Random(), wr.Random()], settings=FAST)
 
 
 def test_popularity_says_the_same_of_every_item_and_of_every_model(card: ReportCard) -> None:
@@ -186,6 +209,14 @@ def test_an_operator_that_means_nothing_here_is_refused() -> None:
         players_of(asked, wr.Verification(operator="delete"))
 
 
+def test_leaving_the_list_is_measured_with_the_operator_that_it_is_defined_by() -> None:
+    model = wr.fit(wr.EASE(), SPLIT)
+    lists = wr.recommend(model, k=1)
+    for operator, measured in (("mask", True), ("delete", False)):
+        row = wr.verify(model, lists, [wr.LRP()], settings=replace(FAST, operator=operator)).rows[0]
+        assert (row.necessity is not None, row.enough is not None) == (measured, measured)
+
+
 def test_the_order_of_methods_is_held_against_itself_over_operators(card: ReportCard) -> None:
     assert operator_agreement([card, card]) == pytest.approx(1, abs=0.11)  # the two exact methods are level
     turned = replace(card, rows=tuple(replace(row, deletion=_turned(row.deletion)) for row in card.rows))
@@ -205,6 +236,4 @@ def test_complexity_by_hand() -> None:
     assert effective_reasons(equal, there).item() == pytest.approx(4)
     assert effective_reasons(one, there).item() == pytest.approx(1)
     assert torch.isnan(effective_reasons(-equal, there))
-    assert (gini(equal, there).item(), gini(one, there).item()) == (0.0, 0.75)
-    assert gini(torch.tensor([9.0, 1.0, 1.0, 0.0]), torch.tensor([False, True, True, False])).item() == 0
     assert negative_share(torch.tensor([1.0, -3.0, 0.0, 4.0]), there).item() == pytest.approx(3 / 8)

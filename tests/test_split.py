@@ -76,6 +76,8 @@ def test_users_with_few_events_stay_in_train_whole_and_are_counted() -> None:
     split = leave_last_out(dataset([0, 0, 0, 1, 1, 2], user_count=3))
     assert numbers(split.train) == [0, 3, 4, 5]
     assert split.how.endswith("; 2 users with at most 2 interactions stay in train")
+    with_a_stranger = leave_last_out(dataset([0, 0, 0, 1, 1, 2], user_count=4))  # whom only a table of users knows
+    assert with_a_stranger.how == split.how
 
 
 def test_how_says_what_stood_for_the_order_of_events() -> None:

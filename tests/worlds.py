@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec import kinds
 from whyrec.calls import Plan

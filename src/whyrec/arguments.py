@@ -62,7 +62,12 @@ def ids_of(history: str | None) -> list[str] | None:
     >>> ids_of("i3, i7,")
     ['i3', 'i7']
     """
-    return None if history is None else [name.strip() for name in history.split(",") if name.strip()]
+    return None if history is None else listed(history)
+
+
+def listed(text: str) -> list[str]:
+    """The names of NAME,NAME,...; blanks around them do not count."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _value(text: str) -> Any:

@@ -81,8 +81,7 @@ def _over_channel(values: Tensor, gradient: Tensor) -> Tensor:
     """values * gradient summed over the channel, float64; half precision is multiplied in single."""
     precise = torch.promote_types(values.dtype, torch.float32)
     values, gradient = values.to(precise), gradient.to(precise)
-    if (
-        values.ndim == 4 and values.shape[2] and gradient.stride(2) == 0
-    ):  # units that score only sums have one gradient: a matrix product
+    if values.ndim == 4 and values.shape[2] and gradient.stride(2) == 0:
+        # units that `score` only sums have one gradient: a matrix product
         return (values @ gradient[:, :, 0, :, None]).squeeze(-1).double()
     return (values * gradient).sum(-1).double()

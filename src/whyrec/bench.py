@@ -14,7 +14,7 @@ from torch import Tensor
 from whyrec.attribution import Attribution
 from whyrec.complexity import effective_reasons, negative_share
 from whyrec.errors import NotApplicable
-from whyrec.explanation import Explainer, method_name
+from whyrec.explanation import Explainer
 from whyrec.faithfulness.completeness import completeness
 from whyrec.faithfulness.correlation import correlation
 from whyrec.faithfulness.deletion import deletion
@@ -28,7 +28,7 @@ from whyrec.faithfulness.stability import stability
 from whyrec.faithfulness.sufficiency import sufficiency
 from whyrec.gates import Evidence, verdict_of
 from whyrec.operators import players_of
-from whyrec.orders import at_random, by_relevance, greedy, removal_curves, tied_share
+from whyrec.orders import at_random, by_relevance, greedy, removal_curve, tied_share
 from whyrec.question import Question
 from whyrec.rank_game import RankGame, greedy_by_rank
 from whyrec.statistics import Array, Estimate, bootstrap, mean_interval
@@ -74,8 +74,8 @@ class Bench:
         beyond = np.round(most_units * np.arange(steps + 1) / steps) > self.settings.k
         return np.where(beyond, np.nan, curve)
 
-    def judge(self, explainer: Explainer) -> Judged:
-        """Measure one method, and say what follows."""
+    def judge(self, method: str, explainer: Explainer) -> Judged:
+        """Measure one method, to be called by this name, and say what follows."""
         started = time.perf_counter()
         attribution = explainer(self.question)
         milliseconds = 1000 * (time.perf_counter() - started) / self.question.shape[0]
@@ -90,7 +90,7 @@ class Bench:
         gap = float(completeness(attribution).mean()) if attribution.complete else None
         verdict, because = verdict_of(self._evidence(found, alike, gap, attribution))
         row = Row(
-            method=method_name(explainer),
+            method=method,
             deletion=found[f"deletion@{k}"],
             sufficiency=found[f"sufficiency@{k}"],
             srg=found["srg"],
@@ -121,15 +121,22 @@ class Bench:
         for size in self.sizes:
             checks[f"deletion@{size}"] = partial(deletion, k=size)
             checks[f"sufficiency@{size}"] = partial(sufficiency, k=size)
-        try:
-            self._ranked: RankGame | None = RankGame(self.players)
-        except NotApplicable:  # units that are no past items have no list to fall out of
-            self._ranked = None
+        self._ranked = self._rank_game()
+        if self._ranked is None:
             return checks
         length = self.settings.list_length
         checks["necessity"] = partial(necessity, k=self.settings.k, length=length)
         checks["enough"] = partial(enough, k=self.settings.k, length=length)
         return checks
+
+    def _rank_game(self) -> RankGame | None:
+        """None where leaving the list has no meaning: units that are no past items, or not taken away by a mask."""
+        if self.settings.operator != "mask":
+            return None
+        try:
+            return RankGame(self.players)
+        except NotApplicable:
+            return None
 
     def _best_orders(self) -> dict[str, Tensor]:
         best = {f"deletion@{size}": self._removal for size in self.sizes}
@@ -144,8 +151,8 @@ class Bench:
         return found
 
     def _mean_curve(self, ranks: Tensor) -> Array:
-        most, _ = removal_curves(self.players, ranks, self.settings.steps)
-        found: Array = most.double().flatten(1).mean(1).cpu().numpy()
+        curve = removal_curve(self.players, ranks, self.settings.steps)
+        found: Array = curve.double().flatten(1).mean(1).cpu().numpy()
         return found
 
     def _mean(self, values: Array) -> Estimate:

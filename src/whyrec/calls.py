@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from whyrec.operations import REARRANGES, Family, Function
+from whyrec.operations import DROPOUTS, REARRANGES, Family, Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,13 @@ class Call:
     def operand(self, place: int, name: str) -> Any:
         """An argument by its place or its keyword; None where it was left out."""
         return self.args[place] if len(self.args) > place else self.kwargs.get(name)
+
+    @property
+    def draws_at_random(self) -> bool:
+        """Whether this is a dropout that is switched on, by itself or inside attention."""
+        if self.function is F.scaled_dot_product_attention:
+            return bool(self.operand(4, "dropout_p"))
+        return self.function in DROPOUTS and self.operand(2, "training") is not False and self.operand(1, "p") != 0
 
     def again(self, change: Callable[[int, Tensor], Tensor]) -> Any:
         """The operation's result with each live operand, by its place, put through `change`."""

@@ -32,6 +32,7 @@ from whyrec.arguments import (
     UserColumn,
     Users,
     ids_of,
+    listed,
     require_one_of,
     sorted_settings,
 )
@@ -40,6 +41,8 @@ from whyrec.errors import WhyrecError
 if TYPE_CHECKING:
     from whyrec.recommendations import Recommendations
     from whyrec.recommender import Recommender
+    from whyrec.sources import Columns
+    from whyrec.split import Split
 
 app = typer.Typer(
     help="Train a recommender, recommend, explain every recommendation, and find out whether the explanation is true.",
@@ -102,8 +105,8 @@ def fit(
     from whyrec import train as training_loop
     from whyrec.checkpoint import save
     from whyrec.settings import make, to_json
-    from whyrec.sources import Columns, open_split
-    from whyrec.training import Training
+    from whyrec.sources import Columns
+    from whyrec.training import Training, chosen_epoch
 
     family = kinds.load("models", model)
     records = (family.Settings, Training, pretraining.Pretraining)
@@ -111,9 +114,7 @@ def fit(
     recommender = family(**model_settings)
     training = make(Training, {"seed": seed, **training_settings}, owner="Training")
     begin = pretraining.asked_for(family, beginning)
-    split = open_split(data, columns=Columns(user, item, rating, time), users=users, items=items, duplicates=duplicates)
-    for finding in split.dataset.findings:
-        _tell(finding)
+    split = _split(data, Columns(user, item, rating, time), users, items, duplicates)
     kept = out.with_name(f".{out.name}.training.safetensors")
     if not resume:
         pretraining.forget(kept)
@@ -122,7 +123,7 @@ def fit(
     else:
         training_loop.fit(recommender, split, training, checkpoint=kept)
     save(recommender, out, split=split)
-    last = max(recommender.log, key=lambda epoch: epoch.validation or 0.0, default=None)
+    best = chosen_epoch(recommender.log) if recommender.log else None
     about = {
         "folder": str(out),
         "model": model,
@@ -131,9 +132,13 @@ def fit(
         **({"pretraining": to_json(begin)} if begin.pretrain else {}),
         "split": split.how,
         "epochs": len(recommender.log),
-        "validation_ndcg@10": None if last is None else last.validation,
+        "validation_ndcg@10": None if best is None else best.validation,
     }
-    chosen = "" if last is None else f", epoch {last.number} of {len(recommender.log)} chosen on validation"
+    chosen = (
+        f", epoch {best.number} of {len(recommender.log)} chosen on validation"
+        if best and best.validation is not None
+        else ""
+    )
     _show(about, f"saved {model} to {out}{chosen}", as_json)
 
 
@@ -150,16 +155,18 @@ def tune(
     item: ItemColumn = None,
     rating: RatingColumn = None,
     time: TimeColumn = None,
+    users: Users = None,
     items: Items = None,
+    duplicates: Duplicates = "error",
     as_json: AsJson = False,
 ) -> None:
     """Look for good settings on the validation part and save the best model. Called again, it goes on."""
     from whyrec import tuning
-    from whyrec.sources import Columns, open_split
+    from whyrec.sources import Columns
     from whyrec.training import Training
 
     (fixed,) = sorted_settings(settings or [], Training)
-    split = open_split(data, columns=Columns(user, item, rating, time), items=items)
+    split = _split(data, Columns(user, item, rating, time), users, items, duplicates)
     found = tuning.tune_into(out, model, split, minutes=minutes, trials=trials, fixed=fixed, seed=seed, tell=_tell)
     _show({"folder": str(out), **found.to_json()}, f"{found}\nsaved the best model to {out / 'model'}", as_json)
 
@@ -182,13 +189,12 @@ def evaluate(
     from whyrec import evaluation
     from whyrec.checkpoint import load, load_split
 
-    measured, beside = ([name for name in given.split(",") if name] for given in (metrics, baselines))
     found = evaluation.evaluate(
         load(folder),
         load_split(folder),
         protocol=protocol,
-        metrics=measured,
-        baselines=beside,
+        metrics=listed(metrics),
+        baselines=listed(baselines),
         seed=seed,
         max_memory=max_memory,
     )
@@ -297,7 +303,6 @@ def report(
 
     model, lists = _lists(folder)
     split = load_split(folder)
-    names = [name for name in baselines.split(",") if name]
     explainer = kinds.load("explainers", method)()
     judged = [explainer, *(kinds.load("explainers", name)() for name in ("occlusion", "random") if name != method)]
     card = report_card.verify(model, lists, judged, settings=verification.Verification(seed=seed))
@@ -307,7 +312,7 @@ def report(
         explanation.explain(model, lists.best(3), explainer, seed=seed),
         card,
         to=to,
-        evaluation=evaluation.evaluate(model, split, baselines=names, seed=seed),
+        evaluation=evaluation.evaluate(model, split, baselines=listed(baselines), seed=seed),
         split=split,
         seed=seed,
     )
@@ -348,6 +353,16 @@ def doctor(as_json: AsJson = False) -> None:
     _show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
     if any(one.level == "bad" for one in findings):
         raise typer.Exit(1)
+
+
+def _split(source: str, columns: Columns, users: Path | None, items: Path | None, duplicates: Duplicates) -> Split:
+    """The data to train on, split; what was noticed on the way is told."""
+    from whyrec.sources import open_split
+
+    split = open_split(source, columns=columns, users=users, items=items, duplicates=duplicates)
+    for noticed in split.dataset.findings:
+        _tell(noticed)
+    return split
 
 
 def _lists(folder: Path) -> tuple[Recommender, Recommendations]:

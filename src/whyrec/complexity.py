@@ -29,18 +29,3 @@ def negative_share(relevance: Tensor, present: Tensor) -> Tensor:
     """
     there = relevance.double().masked_fill(~present, 0)
     return there.clamp(max=0).abs().sum(-1) / there.abs().sum(-1)
-
-
-def gini(relevance: Tensor, present: Tensor) -> Tensor:
-    """Gini index of the absolute relevance, (...) from (..., unit): 0 where all are equal, 1 - 1/n where one has all.
-
-    Hurley and Rickard 2009, Comparing measures of sparsity. NaN where all is zero.
-
-    >>> gini(torch.tensor([0.0, 0.0, 0.0, 5.0]), torch.ones(4, dtype=torch.bool)).item()
-    0.75
-    """
-    size = relevance.double().abs().masked_fill(~present, 0).sort(dim=-1).values  # absent ones first
-    n = present.sum(-1, keepdim=True)
-    place = torch.arange(1, size.shape[-1] + 1, device=size.device) - (size.shape[-1] - n)  # 1..n among those there
-    weight = (n - place + 0.5) / n
-    return 1 - 2 * (size / size.sum(-1, keepdim=True) * weight).masked_fill(place < 1, 0).sum(-1)

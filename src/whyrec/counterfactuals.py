@@ -24,7 +24,7 @@ from whyrec.errors import InvalidSetting, NotExplainableByMasking
 from whyrec.explainers.occlusion import LeaveOneOut
 from whyrec.explanation import Explainer
 from whyrec.interactions import Id, Rows
-from whyrec.question import Question, ask
+from whyrec.question import ask
 from whyrec.ranking import block_size
 from whyrec.recommendations import NEW_USER
 from whyrec.recommender import Recommender, Request, scores_of
@@ -167,7 +167,7 @@ class _Search:
         request = Request(
             torch.tensor([self.row], device=device), torch.tensor([[self.item]], device=device), history.to(device)
         )
-        question: Question = ask(
+        question = ask(
             self.model, request, parts=self.parts, target=Margin(self.k, among=max(100, 2 * self.k)), seed=seed
         )
         relevance = torch.stack([part[0, 0].cpu() for part in explainer(question).relevance.values()]).sum(0)

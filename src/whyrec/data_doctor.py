@@ -46,7 +46,7 @@ def check(data: Dataset | Split, *, now: float | None = None) -> list[Finding]:
 
 def _size(events: Interactions) -> list[Finding]:
     users, items = events.user_count, events.item_count
-    pairs = len(np.unique(_pairs(events)))
+    pairs = len(np.unique(events.pairs))
     filled = f"{pairs / (users * items):.2%} of all pairs are filled".replace("%", " %")
     found = [Finding("good", f"{len(events):,} interactions of {users:,} users and {items:,} items; {filled}")]
     typical = float(np.median(_counted(events.user_counts)))
@@ -57,7 +57,7 @@ def _size(events: Interactions) -> list[Finding]:
 
 
 def _repeats(events: Interactions) -> list[Finding]:
-    repeated = len(events) - len(np.unique(_pairs(events)))
+    repeated = len(events) - len(np.unique(events.pairs))
     if not repeated:
         return [Finding("good", "no user meets the same item twice")]
     advice = (
@@ -162,7 +162,7 @@ def _parts(split: Split) -> list[Finding]:
     found = [Finding("good", f"{sizes}: {split.how}")]
     if not len(test) or not len(train):
         return [*found, Finding("bad", "a part is empty", "hold out another share, or bring more data")]
-    if both := int(np.isin(_pairs(test), _pairs(train)).sum()):
+    if both := int(np.isin(test.pairs, train.pairs).sum()):
         advice = "the answer is in the question: keep one interaction for each user and item"
         found.append(Finding("note", f"{_share(both, len(test))} test interactions have their pair in train", advice))
     if unseen := int(unseen_in_train(split, test).sum()):
@@ -190,11 +190,6 @@ def _leaks(train: Interactions, test: Interactions) -> list[Finding]:
         what = "training interactions are later than the first test interaction, all of other users"
         return [Finding("note", f"{_share(any_, len(train))} {what}", advice)]
     return [Finding("good", "no training interaction is later than any test interaction")]
-
-
-def _pairs(events: Interactions) -> Rows:
-    """A number for each event that tells its user and item; (n,)."""
-    return events.users * max(1, events.item_count) + events.items
 
 
 def _counted(counts: Rows) -> Rows:

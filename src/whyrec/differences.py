@@ -22,16 +22,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from whyrec.calls import Call
 from whyrec.errors import NoRule, Unseen
-from whyrec.operations import DROPOUTS, FAMILY, IN_PLACE, REARRANGES, Family
+from whyrec.operations import DROPOUTS, FAMILY, IN_PLACE, REARRANGES, Family, Function
 from whyrec.slopes import combined, with_slope
-
-Function = Callable[..., Any]
 
 
 def _named(names: str) -> set[Function]:
@@ -47,11 +45,9 @@ LINEAR = (
 )
 """Operations whose plain gradient carries differences, as long as what they choose by stays the same."""
 
-BENDS = (
-    {function for function, family in FAMILY.items() if family in (Family.ACTIVATIONS, Family.POWERS, Family.GATES)}
-    | _named("relu leaky_relu prelu abs __abs__ exp log log2 log10 softplus logsigmoid cos sinh cosh")
-    | _named("elu gelu silu mish selu celu relu6 sigmoid tanh hardtanh hardsigmoid hardswish pow square sqrt rsqrt")
-)
+BENDS = {
+    function for function, family in FAMILY.items() if family in (Family.ACTIVATIONS, Family.POWERS, Family.GATES)
+} | _named("relu leaky_relu prelu abs __abs__ exp log log2 log10 softplus logsigmoid cos sinh cosh")
 """Operations that make one number of one number."""
 
 
@@ -102,6 +98,8 @@ class Differences(TorchFunctionMode):
         live = frozenset(id(one) for one in tree_leaves((args, kwargs)) if id(one) in self._pairs and one.requires_grad)
         args, kwargs = tree_map_only(Tensor, lambda one: one if id(one) in live else self._fixed(one), (args, kwargs))
         call = Call(function, args, kwargs, live)
+        if call.draws_at_random or (function is F.batch_norm and call.operand(5, "training")):
+            raise NoRule(_no_rule(call, "call model.eval(), and pass training=self.training"))
         output = function(*args, **kwargs)
         family = FAMILY.get(function)
         if function in BENDS:
@@ -177,8 +175,7 @@ class Differences(TorchFunctionMode):
         return with_slope(output, slope + a * inverse if call.is_live(a) else slope)
 
     def _softmax(self, call: Call) -> Tensor:
-        x: Any = call.args[0]
-        axis = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+        x, axis = call.operand(0, "input"), call.operand(1, "dim")
         if axis is None:
             raise NoRule(_no_rule(call, "say along which axis, dim="))
         top = torch.maximum(x.detach(), self.reference(x)).amax(axis, keepdim=True)

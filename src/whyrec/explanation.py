@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whyrec import kinds
 from whyrec.attribution import Attribution, Ledger
-from whyrec.errors import NotApplicable, UnknownId
+from whyrec.errors import InvalidSetting, NotApplicable, UnknownId
 from whyrec.explainers.lrp import LRP
 from whyrec.interactions import Id
 from whyrec.question import Question, ask
@@ -196,6 +196,18 @@ def method_name(explainer: Explainer) -> str:
     return kinds.name_of(explainer)
 
 
+def by_name(explainers: Sequence[Explainer]) -> dict[str, Explainer]:
+    """Each explainer by its method's name; by its settings where one method comes with several."""
+    names = [method_name(explainer) for explainer in explainers]
+    found = {}
+    for name, explainer in zip(names, explainers, strict=True):
+        shown = name if names.count(name) == 1 else repr(explainer)
+        if shown in found:
+            raise InvalidSetting(f"{shown} is asked twice; leave one out")
+        found[shown] = explainer
+    return found
+
+
 def settings_of(explainer: object) -> dict[str, Any]:
     """What a method was set to; a method or rule inside it by its name and what that was set to."""
     if not is_dataclass(explainer) or isinstance(explainer, type):
@@ -218,13 +230,7 @@ def _joined(pieces: list[Attribution]) -> Attribution:
     return Attribution(
         {name: torch.cat([piece.relevance[name].cpu() for piece in pieces]) for name in names},
         {name: torch.cat([piece.present[name].cpu() for piece in pieces]) for name in names},
-        Ledger(
-            torch.cat([ledger.target.cpu() for ledger in ledgers]),
-            torch.cat([ledger.inputs.cpu() for ledger in ledgers]),
-            torch.cat([ledger.bias.cpu() for ledger in ledgers]),
-            torch.cat([ledger.stabilizer.cpu() for ledger in ledgers]),
-            torch.cat([ledger.reference.cpu() for ledger in ledgers]),
-        ),
+        Ledger(*(torch.cat([getattr(ledger, one.name).cpu() for ledger in ledgers]) for one in fields(Ledger))),
         pieces[0].complete,
         {name: torch.cat([piece.notes[name].cpu() for piece in pieces]) for name in pieces[0].notes},
     )

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.errors import NotApplicable
 from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, spread
@@ -82,8 +82,7 @@ class FoldedIn(Recommender):
 
     def embed(self, request: Request) -> Inputs:
         rows, index = request.item_rows()
-        there = request.history >= 0
-        there = there if request.hidden is None else there & ~request.hidden  # (users, length)
+        there = request.in_sight  # (users, length)
         past = request.history.clamp(min=0)
         both = torch.cat([self.vectors[past], self.offsets[past].unsqueeze(-1)], dim=-1) * there.unsqueeze(-1)
         return {

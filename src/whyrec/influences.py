@@ -204,7 +204,7 @@ def _negatives(model: Recommender) -> int:
 
 def _distinct_counts(train: Interactions) -> Rows:
     """How many different items each user took; (users,)."""
-    pairs = np.unique(train.users * train.item_count + train.items)
+    pairs = np.unique(train.pairs)
     return np.bincount(pairs // train.item_count, minlength=train.user_count).astype(np.int64)
 
 

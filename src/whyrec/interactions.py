@@ -86,6 +86,11 @@ class Interactions:
         """Events of each item; (item_count,)."""
         return np.bincount(self.items, minlength=self.item_count).astype(np.int64)
 
+    @property
+    def pairs(self) -> Rows:
+        """A number for each event that tells its user and item, rising by user and then by item; (n,)."""
+        return self.users * self.item_count + self.items
+
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any event; the same on every machine."""
         digest = hashlib.sha256()

@@ -44,8 +44,7 @@ class ItemWeights(Recommender):
         return len(self.items) ** 2, 2 * len(self.items)
 
     def embed(self, request: Request) -> Inputs:
-        there = request.history >= 0  # (users, length)
-        there = there if request.hidden is None else there & ~request.hidden
+        there = request.in_sight  # (users, length)
         rows = request.history.clamp(min=0)
         if request.compact:
             x = self.weights.new_zeros(len(rows), len(self.items)).scatter_add_(1, rows, there.to(self.weights.dtype))

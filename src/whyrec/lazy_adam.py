@@ -28,7 +28,7 @@ EPSILON = 1e-8
 
 
 class LazyAdam:
-    """Adam over parameters whose gradients are sparse (embedding tables) or dense (all others)."""
+    """Adam over parameters: of a table with sparse gradients only the rows that are used move, of others all."""
 
     def __init__(
         self,
@@ -125,11 +125,6 @@ class _Moving(NamedTuple):
         if self.rows is not None:
             for home, moved in zip(self.homes, (self.values, self.mean, self.square), strict=True):
                 home.index_copy_(0, self.rows, moved)
-
-
-def adam_of(model: nn.Module, *, learning_rate: float, weight_decay: float) -> LazyAdam:
-    """The optimizer of a model: its sparse embedding tables lazily, the rest densely."""
-    return LazyAdam(model.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
 
 
 def _rows(gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.errors import InvalidSetting
 from whyrec.recommender import Part, UnitKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.interactions import Interactions
 
@@ -21,7 +21,7 @@ class Seen:
 
     def __init__(self, events: Interactions, *, table_bytes: int = TABLE_BYTES) -> None:
         self.item_count = events.item_count
-        keys = torch.from_numpy(events.users) * events.item_count + torch.from_numpy(events.items)
+        keys = torch.from_numpy(events.pairs)
         self._table: Tensor | None = None
         if events.user_count * events.item_count <= table_bytes:
             self._table = torch.zeros(events.user_count * events.item_count, dtype=torch.bool)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 Function = Callable[..., Any]
 
@@ -52,6 +52,18 @@ def _getters(names: str) -> list[Function]:
     return [getattr(Tensor, name).__get__ for name in names.split() if hasattr(Tensor, name)]
 
 
+_REARRANGED_ALONE: list[Function] = [
+    *_methods("reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"),
+    *_methods("swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"),
+    *_methods("__getitem__ select narrow split chunk unbind index_select gather take_along_dim diagonal roll flip"),
+    *_methods("type_as unfold tensor_split split_with_sizes cpu cuda"),
+    *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
+    *_functions("repeat_interleave clone select narrow split chunk unbind index_select gather take_along_dim"),
+    *_functions("diagonal roll flip broadcast_to tensor_split"),
+    *_getters("T mT"),
+]
+"""Operations that put the numbers of one tensor elsewhere and change none."""
+
 _MEMBERS: dict[Family, list[Function]] = {
     Family.METADATA: [
         *_getters("shape dtype device ndim requires_grad is_leaf grad_fn layout names itemsize nbytes is_sparse"),
@@ -76,25 +88,13 @@ _MEMBERS: dict[Family, list[Function]] = {
         *_methods("__setitem__ index_put_ copy_ masked_fill_ scatter_ fill_ zero_ backward"),
     ],
     Family.PASSES: [
-        *_methods(
-            "reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"
-        ),
-        *_methods(
-            "swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"
-        ),
-        *_methods("cpu cuda sum mean __getitem__ select narrow split chunk unbind index_select gather take_along_dim"),
-        *_methods("diagonal roll flip neg __neg__ abs relu relu_ triu tril cumsum amax amin"),
-        *_methods("type_as requires_grad_ unfold tensor_split split_with_sizes positive"),
-        *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
-        *_functions(
-            "repeat_interleave clone sum mean select narrow split chunk unbind index_select gather take_along_dim"
-        ),
-        *_functions("diagonal roll flip neg abs relu relu_ triu tril cumsum amax amin broadcast_to tensor_split"),
-        *_functions("positive atleast_1d atleast_2d atleast_3d"),
+        *_REARRANGED_ALONE,
+        *_methods("sum mean neg __neg__ positive abs relu relu_ triu tril cumsum amax amin requires_grad_"),
+        *_functions("sum mean neg positive abs relu relu_ triu tril cumsum amax amin"),
+        *_functions("atleast_1d atleast_2d atleast_3d"),
         *_methods("max min topk sort norm"),  # the winners; a length is homogeneous, so its gradient shares it out
         *_functions("max min topk sort norm"),
         torch.linalg.vector_norm,
-        *_getters("T mT"),
         F.relu,
         F.relu_,
         F.leaky_relu,
@@ -191,20 +191,7 @@ DROPOUTS: frozenset[Function] = frozenset(
 """Operations that do nothing outside of training, and draw at random in it."""
 
 REARRANGES: frozenset[Function] = frozenset(
-    [
-        *_methods(
-            "reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose movedim t"
-        ),
-        *_methods(
-            "swapaxes expand expand_as repeat repeat_interleave tile contiguous clone to float double half bfloat16"
-        ),
-        *_methods("__getitem__ select narrow split chunk unbind index_select gather take_along_dim diagonal roll flip"),
-        *_methods("type_as unfold tensor_split split_with_sizes cpu cuda"),
-        *_functions("reshape flatten unflatten ravel squeeze unsqueeze permute transpose movedim t swapaxes tile"),
-        *_functions("repeat_interleave clone select narrow split chunk unbind index_select gather take_along_dim"),
-        *_functions("diagonal roll flip broadcast_to tensor_split cat concat concatenate stack hstack vstack"),
-        *_getters("T mT"),
-    ]
+    [*_REARRANGED_ALONE, *_functions("cat concat concatenate stack hstack vstack")]
 )
 """Operations that put numbers elsewhere and change none."""
 

@@ -58,18 +58,11 @@ def greedy(players: Players, steps: int, *, remove: bool) -> Tensor:
     return ranks[None]
 
 
-def removal_curves(players: Players, ranks: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The target after 0, 1/steps, ... of all units went, most relevant first and least first.
-
-    Both are (steps + 1, orders, users, items).
-    """
+def removal_curve(players: Players, ranks: Tensor, steps: int) -> Tensor:
+    """The target after 0, 1/steps, ... of all units went, rank 0 first; (steps + 1, orders, users, items)."""
     count = players.present.sum(-1, keepdim=True)
-    most, least = [], []
-    for step in range(steps + 1):
-        gone = torch.round(count * step / steps)
-        most.append(players.worth(players.present & (ranks >= gone)))
-        least.append(players.worth(players.present & (ranks < count - gone)))
-    return torch.stack(most), torch.stack(least)
+    gone = [torch.round(count * step / steps) for step in range(steps + 1)]
+    return torch.stack([players.worth(players.present & (ranks >= first)) for first in gone])
 
 
 def _ranked(relevance: Tensor, generator: torch.Generator) -> Tensor:

@@ -47,6 +47,14 @@ class HistoryModel(PlantedModel):
         return {"history": Part.of(one_hot[:, None], present=there[:, None], summed=True)}
 
 
+def drawn(model: HistoryModel, lists: int, seed: int) -> Request:
+    """Draw people and the planted function, let everybody take an item, and ask about `lists` of them."""
+    generator = np.random.default_rng(seed)
+    histories = draw_histories(lists * USERS_PER_LIST, generator)
+    build(model, len(histories), seed)
+    return ask_lists(model, histories, take(model, histories, generator), generator)
+
+
 def basket(inputs: Inputs) -> Tensor:
     """Which past items are there, 1 or 0 each: (users, 1, PAST)."""
     return inputs["history"].values.sum(2)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.errors import NotFitted
 from whyrec.explainers.exact_shapley import ExactShapley

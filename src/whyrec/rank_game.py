@@ -16,6 +16,7 @@ from whyrec.errors import NotApplicable
 from whyrec.question import Question
 from whyrec.ranking import block_size
 from whyrec.recommender import Recommender, Request, scores_of
+from whyrec.targets import seen_of
 
 
 class RankGame:
@@ -25,7 +26,7 @@ class RankGame:
         self.players, question = players, players.question
         model = _require_past_items(question)
         self._catalogue = torch.arange(len(model.items), device=model.device)[None]
-        self._rivals = self._unknown(question)  # (users, catalogue) bool
+        self._rivals = _unknown(model, question.request)  # (users, catalogue) bool
 
     @torch.no_grad()
     def rank(self, keep: Tensor) -> Tensor:
@@ -45,18 +46,6 @@ class RankGame:
             asked = Request(request.users[who], self._catalogue, request.history[who], also, compact=True)
             found.append(_rank(scores_of(model, asked), wanted[block], self._rivals[who]))
         return torch.cat(found).view(coalitions, users, items)
-
-    def _unknown(self, question: Question) -> Tensor:
-        """Items that were no past item of each user, as far as is known."""
-        rivals = torch.ones(question.shape[0], len(question.model.items), dtype=torch.bool)
-        history = question.request.history.cpu()
-        if question.train is not None:
-            users = question.request.users.cpu()
-            known = torch.from_numpy(question.train.histories(users.clamp(min=0).numpy(), question.train.item_count))
-            history = torch.cat([history, torch.where(users[:, None] >= 0, known, -1)], dim=1)
-        padded = torch.cat([rivals, torch.ones(len(rivals), 1, dtype=torch.bool)], dim=1)
-        padded.scatter_(1, torch.where(history >= 0, history, rivals.shape[1]), False)
-        return padded[:, :-1].to(question.request.history.device)
 
 
 def greedy_by_rank(game: RankGame, steps: int, among: int = 20) -> Tensor:
@@ -90,6 +79,13 @@ def _require_past_items(question: Question) -> Recommender:
             "choose a model with user='history', or a check of scores such as deletion"
         )
     return question.model
+
+
+def _unknown(model: Recommender, request: Request) -> Tensor:
+    """Items that were no past item of each user, as far as is known, (users, catalogue) bool."""
+    seen, items = seen_of(model, request), len(model.items)
+    rivals = torch.ones(len(seen), items + 1, dtype=torch.bool, device=seen.device)  # padding has a column of its own
+    return rivals.scatter(1, torch.where(seen >= 0, seen, items), False)[:, :-1]
 
 
 def _rank(scores: Tensor, wanted: Tensor, rivals: Tensor) -> Tensor:

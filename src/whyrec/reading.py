@@ -133,7 +133,7 @@ def _once_each(
     met: Interactions, duplicates: Duplicates, cells: Cells, user_ids: list[str], item_ids: list[str]
 ) -> tuple[Interactions, tuple[str, ...]]:
     """The events with at most one for each user and item, as `duplicates` says, and a sentence about the others."""
-    pair = met.users * met.item_count + met.items
+    pair = met.pairs
     order = np.argsort(pair, kind="stable")  # equal pairs stand together, in file order
     again = pair[order][1:] == pair[order][:-1]
     earlier, later = order[:-1][again], order[1:][again]

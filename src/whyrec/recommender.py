@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec import settings as records
 from whyrec.chance import seeded
@@ -46,6 +46,12 @@ class Request:
     compact: bool = False
     """Embed each distinct item once, and units that `score` only sums as one already-summed unit. Same scores, less
     memory; for training and ranking. Explanations need the units apart."""
+
+    @property
+    def in_sight(self) -> Tensor:
+        """Which places of `history` hold a past item that is not hidden, (users, length) bool."""
+        there = self.history >= 0
+        return there if self.hidden is None else there & ~self.hidden
 
     def item_rows(self) -> tuple[Tensor, Tensor | None]:
         """Items to embed, (users | 1, items), and the index that spreads them: None where they stand as asked."""

@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from whyrec.calls import Call, Origins, Plan, Slope, opened
 from whyrec.errors import NoRule, Unseen
-from whyrec.operations import DROPOUTS, FAMILY, IN_PLACE, REARRANGES, Family, Function
+from whyrec.operations import FAMILY, IN_PLACE, REARRANGES, Family, Function
 from whyrec.slopes import with_slope
 
 REMEMBERED = frozenset({Family.WEIGHTS, Family.BATCH_NORM})
@@ -260,10 +260,10 @@ class Relevance(TorchFunctionMode):
                 "a gate (the result of a sigmoid, softmax or reciprocal) is added to an explained value, where its "
                 "share would be lost; multiply by it, explain the logit before it, or give the plan another rule"
             )
-        if call.function in DROPOUTS and _is_random(call):
+        if call.draws_at_random:
             raise NoRule(
-                f"'{resolve_name(call.function)}' draws at random while explaining; pass training=self.training, and "
-                "call model.eval()"
+                f"'{resolve_name(call.function)}' draws at random while explaining; pass training=self.training (to "
+                "attention dropout_p=0.0), and call model.eval()"
             )
 
 
@@ -276,11 +276,6 @@ def _may_change_in_place(call: Call, family: Family | None) -> bool:
     if family is Family.SUMS:
         return call.kwargs.get("out") is None and call.is_live(call.args[0]) and call.args[0]._base is None
     return family is Family.PASSES and call.kwargs.get("out") is None and call.is_live(call.args[0])
-
-
-def _is_random(call: Call) -> bool:
-    probability, training = call.operand(1, "p"), call.operand(2, "training")
-    return training is not False and probability != 0
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

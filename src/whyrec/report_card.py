@@ -15,7 +15,7 @@ from whyrec import kinds
 from whyrec.bench import Bench, PerUser
 from whyrec.coalitions import Players
 from whyrec.errors import BadInput, InvalidSetting, NotExplainableByMasking
-from whyrec.explanation import Explainer
+from whyrec.explanation import Explainer, by_name
 from whyrec.interactions import Id
 from whyrec.question import ask, removable_parts
 from whyrec.recommendations import Recommendations
@@ -83,7 +83,7 @@ class ReportCard:
         """
         self._refuse_optimism()
         name = f"{number}@{self.settings.k}"
-        first, second = (self._own(method)[name] for method in (self.row(one).method, self.row(other).method))
+        first, second = (self.per_user[self.row(method).method][name] for method in (one, other))
         floor, ceiling = (self.per_user[end][name] for end in ("floor", "ceiling"))
         columns = np.stack([first - second, ceiling - floor], 1)
         difference, narrow = (
@@ -124,9 +124,6 @@ class ReportCard:
             "rows": [row.to_json() for row in self.rows],
         }
 
-    def _own(self, method: str) -> PerUser:
-        return self.per_user[method]
-
     def _refuse_optimism(self) -> None:
         if self.settings.selected_on_metric:
             raise InvalidSetting(
@@ -156,9 +153,9 @@ def verify(
     """Judge explanations of each user's first recommendation by taking units away and watching the score.
 
     All methods get the same users, random orders and resamples; each is judged by itself. Another `target` than the
-    score is watched instead of it.
+    score is watched instead of it. Where one method comes with several settings, its rows are called by these.
     """
-    settings = settings or Verification()
+    settings, methods = settings or Verification(), by_name(explainers)
     request, skipped = _judged(model, recommendations, settings)
     question = ask(model, request, target=target, seed=settings.seed)
     if not removable_parts(model, question.inputs):
@@ -168,7 +165,7 @@ def verify(
         )
     _refuse_to_take_all(Players(question), settings.k)
     bench = Bench(question, settings)
-    judged = [bench.judge(explainer) for explainer in explainers]
+    judged = [bench.judge(name, explainer) for name, explainer in methods.items()]
     curves = {"random": bench.random_curve(), "greedy": bench.best_curve()}
     per_user = {"floor": bench.floor, "ceiling": bench.ceiling}
     for one in judged:

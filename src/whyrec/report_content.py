@@ -102,8 +102,8 @@ def _about_model(material: Material) -> dict[str, Any]:
 
 
 def _described(kind: str, name: str) -> str:
-    """The first line of a file's docstring; nothing for what lives elsewhere."""
-    return "" if ":" in name else (kinds.module(kind, name).__doc__ or "").split("\n")[0]
+    """The first line of a file's docstring; nothing for what lives elsewhere or is called by its settings."""
+    return (kinds.module(kind, name).__doc__ or "").split("\n")[0] if name in kinds.names(kind) else ""
 
 
 def _data(split: Split) -> dict[str, Any]:
@@ -331,7 +331,7 @@ def _made(material: Material) -> dict[str, dict[str, Any]]:
         spent = round(why.seconds, 2)
         made[f"explanation: {why.method}"] = {**_flat(why.settings), "target": why.target, "seconds": spent}
     if card is not None:
-        made["verification"] = {**_flat(to_json(card.settings)), "operator": "mask", "users judged": card.users}
+        made["verification"] = {**_flat(to_json(card.settings)), "users judged": card.users}
     if split is not None:
         made["data"] = {"name": split.dataset.name, "fingerprint": split.dataset.fingerprint(), "split": split.how}
     made["this report"] = {**_versions(), "seed": material.seed}

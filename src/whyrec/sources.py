@@ -47,6 +47,8 @@ def open_data(
     kind, colon, path = source.partition(":")
     if source == "planted":
         found = kinds.load("datasets", "planted")()
+    elif kind == "planted" and colon:
+        raise BadInput(f"{source}: the planted cinema is made, not read; write planted alone")
     elif colon and kind in kinds.names("datasets"):
         found = kinds.load("datasets", kind)(Path(path))
     elif Path(source).is_dir() and not any(Path(source).glob("*.parquet")):

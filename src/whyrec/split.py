@@ -64,7 +64,7 @@ def leave_last_out(data: Dataset, *, validation: bool = True) -> Split:
         )
     order = "time" if events.times is not None else "file order (there is no time column)"
     aside = "; the one before it for validation" if validation else ""
-    whole = int((data.interactions.user_counts <= held_out).sum())
+    whole = int(((events.user_counts > 0) & (events.user_counts <= held_out)).sum())
     left = f"; {whole:,} users with at most {held_out} interactions stay in train" if whole else ""
     return Split(
         data,

@@ -14,7 +14,7 @@ from whyrec import kinds
 from whyrec.coalitions import Players
 from whyrec.errors import InvalidSetting, WhyrecError
 from whyrec.explainers.random import Random
-from whyrec.explanation import Explainer, method_name
+from whyrec.explanation import Explainer, by_name
 from whyrec.planted_scores import SCORES, Exam
 from whyrec.planted_students import taught
 from whyrec.planted_truth import World
@@ -182,7 +182,7 @@ def leaderboard(
     settings = settings or Contest()
     if explainers is None:
         explainers = [kinds.load("explainers", name)() for name in kinds.names("explainers")]
-    methods, entries = _named(explainers), []
+    methods, entries = by_name(explainers), []
     for name in kinds.names("worlds") if worlds is None else worlds:
         world: World = kinds.load("worlds", name)(settings.lists, seed=settings.seed)
         bench = _Bench(taught(world, seed=settings.seed) if settings.trained else world, settings)
@@ -194,18 +194,6 @@ def require_score(name: str) -> None:
     """Raise `InvalidSetting` where there is no score of this name."""
     if name not in SCORES:
         raise InvalidSetting(f"there is no score called {name!r}; there are {', '.join(SCORES)}")
-
-
-def _named(explainers: Sequence[Explainer]) -> dict[str, Explainer]:
-    """Each explainer by its name; by its settings where one method comes with several."""
-    names = [method_name(explainer) for explainer in explainers]
-    found = {}
-    for name, explainer in zip(names, explainers, strict=True):
-        shown = name if names.count(name) == 1 else repr(explainer)
-        if shown in found:
-            raise InvalidSetting(f"{shown} is asked twice; leave one out")
-        found[shown] = explainer
-    return found
 
 
 class _Bench:

@@ -20,7 +20,7 @@ from whyrec import kinds, resume
 from whyrec.chance import seeded
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
-from whyrec.lazy_adam import LazyAdam, adam_of
+from whyrec.lazy_adam import LazyAdam
 from whyrec.losses import LOSSES, log_loss
 from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
@@ -29,7 +29,7 @@ from whyrec.ranking import rank_in_catalogue
 from whyrec.recommender import Recommender, Request, Solved
 from whyrec.settings import to_json
 from whyrec.split import Split, TrainingData
-from whyrec.training import Epoch, Training
+from whyrec.training import Epoch, Training, chosen_epoch
 from whyrec.vectors import hide_some
 
 DRAWN_TOGETHER = 1 << 16
@@ -94,10 +94,6 @@ def _fit_to(model: Recommender, data: TrainingData) -> None:
         )
 
 
-def _best(log: tuple[Epoch, ...]) -> int:
-    return max(log, key=lambda epoch: epoch.validation if epoch.validation is not None else epoch.number).number
-
-
 @dataclass(eq=False)
 class _Run:
     """One training run: first to choose the number of epochs, then, if asked for, on everything for that many."""
@@ -122,7 +118,7 @@ class _Run:
         if self.training.refit:
             if kept is None:
                 self.model.load_state_dict(first)
-            self._train(_without_validation(self.data), _best(log), first, kept, chosen=log)
+            self._train(_without_validation(self.data), chosen_epoch(log).number, first, kept, chosen=log)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         return log
@@ -137,9 +133,8 @@ class _Run:
     ) -> tuple[Epoch, ...]:
         """Train for at most `epochs`, and leave the weights that validation liked best."""
         generator = torch.Generator().manual_seed(self.training.seed)
-        optimizer = adam_of(
-            self.model, learning_rate=self.training.learning_rate, weight_decay=self.training.weight_decay
-        )
+        rate, decay = self.training.learning_rate, self.training.weight_decay
+        optimizer = LazyAdam(self.model.parameters(), learning_rate=rate, weight_decay=decay)
         judge, seen = _judge(data, self.training), Seen(data.train)
         log: tuple[Epoch, ...] = ()
         best: dict[str, Tensor] = {}
@@ -151,7 +146,7 @@ class _Run:
             while not self._is_over(log, epochs):
                 epoch = self._epoch(data, len(log) + 1, optimizer, generator, seen, judge, lambda: bar.advance(task))
                 log = (*log, epoch)
-                if epoch.validation is None or epoch.number == _best(log):
+                if epoch is chosen_epoch(log):
                     best = _copied(self.model)
                 self._keep(chosen, log, best, first, optimizer, generator)
                 self._tell(epoch, bar, task)
@@ -161,7 +156,7 @@ class _Run:
     def _is_over(self, log: tuple[Epoch, ...], epochs: int) -> bool:
         if not log:
             return False
-        waited = log[-1].number - _best(log)
+        waited = log[-1].number - chosen_epoch(log).number
         return len(log) >= epochs or (log[-1].validation is not None and waited >= self.training.patience)
 
     def _epoch(

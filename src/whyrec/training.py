@@ -48,3 +48,12 @@ class Epoch:
     seconds: float
     validation_loss: float | None = None  # nats per pair, with the weights at the end, nothing hidden
     hit_rate: float | None = None  # HR@10 of the same ranking as `validation`
+
+
+def chosen_epoch(log: tuple[Epoch, ...]) -> Epoch:
+    """The epoch whose weights a model keeps: the first that validation liked best, the last where there is none.
+
+    >>> chosen_epoch((Epoch(1, 0.6, 0.2, 1.0), Epoch(2, 0.5, 0.3, 1.0), Epoch(3, 0.4, 0.3, 1.0))).number
+    2
+    """
+    return max(log, key=lambda epoch: epoch.validation if epoch.validation is not None else epoch.number)

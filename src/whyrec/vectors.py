@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, spread, vector
 from whyrec.settings import settings
@@ -109,8 +109,7 @@ def user_vector(inputs: Inputs) -> Tensor:
 
 def past_items(request: Request, table: nn.Embedding, exponent: float) -> Part:
     """One unit per past item, (users, 1, length, channel); already summed to one unit where the request is compact."""
-    there = request.history >= 0  # (users, length)
-    seen = there if request.hidden is None else there & ~request.hidden
+    there, seen = request.history >= 0, request.in_sight  # (users, length)
     share = there.sum(1, keepdim=True).clamp(min=1).to(table.weight.dtype) ** -exponent  # (users, 1)
     rows = request.history.clamp(min=0)
     if request.compact:

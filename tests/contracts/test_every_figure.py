@@ -7,6 +7,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -243,6 +244,11 @@ def test_the_ceiling_is_drawn_only_while_it_is_the_lowest() -> None:
     made.curves["good"] = made.curves["random"]
     made.curves["greedy"][8:] = 0.0  # not searched beyond the first units
     assert _share_of_the_ceiling(made) == 35
+
+
+def test_removal_curves_say_what_falls() -> None:
+    title = removal(replace(card(), target="margin@10")).axes[0].get_title(loc="left")
+    assert title.startswith("mean margin@10 of ")
 
 
 def _share_of_the_ceiling(card: ReportCard) -> float:

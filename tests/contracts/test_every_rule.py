@@ -15,7 +15,7 @@ import pytest
 import torch
 from tests.worlds import Followed, follow, noise
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from whyrec import kinds
 from whyrec.calls import Rule

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from whyrec.attribution import Attribution, account
-from whyrec.backward import input_times_gradient, with_values
 from whyrec.coalitions import Players
 from whyrec.errors import NotApplicable
+from whyrec.paths import mean_along_paths, starts_of
 from whyrec.question import Question
 
 SETS = 16
@@ -41,23 +41,15 @@ class Intrinsic:
         with torch.no_grad():
             target = question.value(question.inputs)
             reference = players.worth(nobody[None])[0]
-        relevance = _terms(question)
+        relevance = _terms(question, target)
         _refuse_what_is_no_sum(players, players.join(relevance), reference)
         present = {name: question.present(name) for name in question.parts}
         return Attribution(relevance, present, account(target, relevance, reference=reference), complete=True)
 
 
-def _terms(question: Question) -> Mapping[str, Tensor]:
+def _terms(question: Question, target: Tensor) -> Mapping[str, Tensor]:
     """(value - baseline) times gradient of every unit that is there."""
-    users, _ = question.shape
-    ways, starts = {}, {}
-    for name in question.parts:
-        part = question.inputs[name]
-        starts[name] = torch.where(part.present.unsqueeze(-1), part.baseline, part.values)
-        ways[name] = (part.values - starts[name]).expand(users, *part.values.shape[1:]).clone().requires_grad_()
-    with torch.enable_grad():
-        value = question.value(with_values(question.inputs, {name: starts[name] + way for name, way in ways.items()}))
-    return input_times_gradient(question, ways, value)
+    return mean_along_paths(question, starts_of(question, 0), target.new_ones(1, 1))
 
 
 @torch.no_grad()

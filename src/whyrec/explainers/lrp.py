@@ -24,7 +24,6 @@ from whyrec.calls import Plan, Rule
 from whyrec.composites import COMPOSITES, ByLayer, counts_layers, plan_with
 from whyrec.errors import InvalidSetting, Unseen
 from whyrec.question import Question
-from whyrec.recommender import Part
 from whyrec.relevance import Relevance, Taken
 from whyrec.rules.alpha_beta import AlphaBeta
 from whyrec.rules.epsilon import Epsilon
@@ -59,7 +58,7 @@ class LRP:
 
     def __post_init__(self) -> None:
         self._refuse_contradictions()
-        self.rules  # noqa: B018 (settings that no rule takes are refused here, not at the first question)
+        self._rule_for_layers()  # settings that no rule takes are refused here, not at the first question
 
     @property
     def rules(self) -> Plan:
@@ -129,8 +128,9 @@ class LRP:
         chosen = [name for name in ("gamma", "alpha", "rule", "composite", "plan") if getattr(self, name) is not None]
         if len(chosen) > 1:
             raise InvalidSetting(f"LRP: {' and '.join(chosen)} each choose a rule for layers; give one of them")
-        if chosen and chosen[0] in ("composite", "plan") and self.epsilon != LRP.epsilon:
-            raise InvalidSetting(f"LRP: epsilon has no meaning beside {chosen[0]}, whose rules bring their own")
+        brings_its_own = chosen in (["composite"], ["plan"]) or callable(self.rule)
+        if brings_its_own and self.epsilon != LRP.epsilon:
+            raise InvalidSetting(f"LRP: epsilon has no meaning beside this {chosen[0]}, which brings its own")
         if self.composite is not None and self.composite not in COMPOSITES:
             raise InvalidSetting(
                 f"LRP: there is no composite called {self.composite!r}; there are {', '.join(COMPOSITES)}"
@@ -139,8 +139,9 @@ class LRP:
 
 def _count_layers(question: Question) -> int:
     """How many layers with weights explained values go through: found by scoring the first user's list once more."""
-    users, _ = question.shape
-    inputs = {name: _first_user(part, users) for name, part in question.inputs.items()}
+    inputs = {
+        name: replace(part, values=part.values[:1], present=part.present[:1]) for name, part in question.inputs.items()
+    }
     values = {name: inputs[name].values.clone().requires_grad_() for name in question.parts}
     with torch.enable_grad(), Relevance(plan_with(Epsilon(0.0)), Taken((1,))) as mode:
         for leaf in values.values():
@@ -148,11 +149,6 @@ def _count_layers(question: Question) -> int:
         question.value(with_values(inputs, values))
     layers: int = mode.layers_met
     return layers
-
-
-def _first_user(part: Part, users: int) -> Part:
-    rows = {name: getattr(part, name) for name in ("values", "present", "baseline")}
-    return replace(part, **{name: row[:1] if row.ndim and len(row) == users else row for name, row in rows.items()})
 
 
 def _device(leaves: Leaves) -> torch.device:

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from whyrec.coalitions import Players
+from whyrec.faithfulness import said_and_fell
 
 JUDGES = "relevance"
-SETS = 200
-SHARES = (0.05, 0.1, 0.2)
 
 
 def correlation(players: Players, relevance: Tensor, seed: int = 0) -> Tensor:
@@ -23,11 +22,7 @@ def correlation(players: Players, relevance: Tensor, seed: int = 0) -> Tensor:
 
     `relevance` is (users, items, players), as `Players.join` gives it.
     """
-    share = torch.tensor(SHARES, dtype=torch.float64, device=relevance.device)[torch.arange(SETS) % len(SHARES)]
-    sizes = (players.present.sum(-1) * share[:, None, None]).ceil()
-    removed = players.random_sets(sizes, f"corr{seed}")  # (sets, users, items, players)
-    said = (relevance * removed).sum(-1).double()
-    fell = (players.worth(players.present[None]) - players.worth(players.present & ~removed)).double()
+    said, fell = said_and_fell(players, relevance, f"corr{seed}")
     said, fell = said - said.mean(0), fell - fell.mean(0)
     scale = (said.square().sum(0) * fell.square().sum(0)).sqrt()
     return (said * fell).sum(0) / scale.masked_fill(scale == 0, torch.nan)

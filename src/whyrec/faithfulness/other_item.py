@@ -28,7 +28,7 @@ def other_item(explainer: Explainer, question: Question, attribution: Attributio
         return torch.full(question.shape, torch.nan)
     request = replace(question.request, items=others)
     asked = ask(question.model, request, parts=question.parts, target=question.target, seed=question.seed)
-    return unit_correlation(attribution, explainer(replace(asked, train=question.train)))
+    return unit_correlation(attribution, explainer(asked))
 
 
 def _others(question: Question) -> Tensor | None:

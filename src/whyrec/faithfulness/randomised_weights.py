@@ -9,7 +9,6 @@ exactly 1 and fails. Ids are embedded with the shuffled weights too, and compare
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -37,7 +36,7 @@ def randomised_weights(explainer: Explainer, question: Question, attribution: At
         rivals=question.rivals,
         seed=question.seed,
     )
-    return unit_correlation(attribution, explainer(replace(asked, train=question.train)))
+    return unit_correlation(attribution, explainer(asked))
 
 
 def _with_shuffled_weights(model: Recommender, seed: int) -> Recommender:

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from whyrec.coalitions import Players
+from whyrec.faithfulness import said_and_fell
 
 JUDGES = "relevance"
-SETS = 200
-SHARES = (0.05, 0.1, 0.2)
 
 
 def removal_fit(players: Players, relevance: Tensor, seed: int = 0) -> Tensor:
@@ -24,10 +23,7 @@ def removal_fit(players: Players, relevance: Tensor, seed: int = 0) -> Tensor:
     `relevance` is (users, items, players), as `Players.join` gives it. A method that is right but for its sign fits
     with b < 0 and counts below 0.
     """
-    share = torch.tensor(SHARES, dtype=torch.float64, device=relevance.device)[torch.arange(SETS) % len(SHARES)]
-    removed = players.random_sets((players.present.sum(-1) * share[:, None, None]).ceil(), f"fit{seed}")
-    said = (relevance * removed).sum(-1).double()
-    fell = (players.worth(players.present[None]) - players.worth(players.present & ~removed)).double()
+    said, fell = said_and_fell(players, relevance, f"fit{seed}")
     together, own = (said * fell).sum(0), said.square().sum(0)
     fit = together.abs() * together / (own * fell.square().sum(0))
     return torch.where(own == 0, 0.0, fit).masked_fill(fell.square().sum(0) == 0, torch.nan)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from whyrec.coalitions import Players
-from whyrec.orders import removal_curves
+from whyrec.orders import removal_curve
 
 JUDGES = "order"
 STEPS = 20
@@ -20,5 +20,6 @@ STEPS = 20
 
 def srg(players: Players, ranks: Tensor, k: int = STEPS) -> Tensor:
     """Area for each order with `k` steps of removal, (orders, users, items); ranks as in `orders`."""
-    most, least = removal_curves(players, ranks, k)
+    backwards = players.present.sum(-1, keepdim=True) - 1 - ranks
+    most, least = (removal_curve(players, order, k) for order in (ranks, backwards))
     return torch.trapezoid(least - most, dx=1 / k, dim=0)

@@ -38,7 +38,7 @@ def stability(explainer: Explainer, question: Question, attribution: Attribution
         rivals=question.rivals,
         seed=question.seed,
     )
-    neighbour = explainer(replace(asked, train=question.train))
+    neighbour = explainer(asked)
     still = attribution.present["history"] & ~gone[:, None, :].cpu()
     return top_overlap(attribution.relevance["history"], neighbour.relevance["history"], still)
 

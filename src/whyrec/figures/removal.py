@@ -23,7 +23,7 @@ def removal(card: ReportCard) -> Figure:
     """
     figure = Figure(figsize=(6.8, 3.4), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    plain(axes, f"mean score of {card.users:,} users (logit), most relevant units taken away first")
+    plain(axes, f"mean {card.target} of {card.users:,} users, most relevant units taken away first")
     share = np.linspace(0, 100, card.settings.steps + 1)
     methods = {row.method: card.curves[row.method] for row in card.rows if row.method != FLOOR}
     axes.plot(share, card.curves[FLOOR], label="random order", color=MUTED, linewidth=3, alpha=0.45)

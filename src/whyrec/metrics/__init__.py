@@ -60,7 +60,7 @@ class Lists:
     @property
     def _taken(self) -> Interactions:
         """Each user's items once, however often they were taken."""
-        pairs = np.unique(self.known.users * self.catalogue + self.known.items)
+        pairs = np.unique(self.known.pairs)
         users, items = np.divmod(pairs, self.catalogue)
         return Interactions(users, items, user_count=self.known.user_count, item_count=self.catalogue)
 

@@ -125,8 +125,7 @@ class IALS(Recommender):
 
     def _past_items(self, request: Request) -> Part:
         """A^(-1) q of each past item, (users, 1, length, factors); of their sum where the request is compact."""
-        there = request.history >= 0  # (users, length)
-        seen = there if request.hidden is None else there & ~request.hidden
+        there, seen = request.history >= 0, request.in_sight  # (users, length)
         past = self.item_table(request.history.clamp(min=0))  # (users, length, factors)
         equations = self._equations(past * there.unsqueeze(-1), there, self.item_table.weight)
         past = past * seen.unsqueeze(-1)
@@ -149,7 +148,7 @@ class IALS(Recommender):
 
 def _distinct(train: Interactions) -> Interactions:
     """Each pair once."""
-    _, first = np.unique(train.users * train.item_count + train.items, return_index=True)
+    _, first = np.unique(train.pairs, return_index=True)
     return train.where(first)
 
 

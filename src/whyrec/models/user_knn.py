@@ -83,9 +83,8 @@ class UserKNN(Recommender):
 
     def _past_items(self, request: Request) -> Part:
         """Who took each past item, scaled so that the sum over past items is the likeness to each person."""
-        there = request.history >= 0  # (users, length)
-        seen = there if request.hidden is None else there & ~request.hidden
-        rows, scale = request.history.clamp(min=0), self._scale(request.users, there.sum(1))
+        seen, met = request.in_sight, (request.history >= 0).sum(1)
+        rows, scale = request.history.clamp(min=0), self._scale(request.users, met)
         if request.compact:
             x = self.takers.new_zeros(len(rows), len(self.items)).scatter_add_(1, rows, seen.to(self.takers.dtype))
             return Part.of((x @ self.takers * scale)[:, None, None, :], present=seen.any(1)[:, None, None], summed=True)

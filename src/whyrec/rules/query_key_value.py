@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from whyrec.calls import Call, Slope
-from whyrec.errors import NoRule
 from whyrec.slopes import combined, with_slope
 
 
@@ -23,8 +22,6 @@ class QueryKeyValue:
     """For scaled dot-product attention."""
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
-        if (call.operand(4, "dropout_p") or 0.0) > 0:
-            raise NoRule("attention with dropout draws at random while explaining; pass dropout_p=0.0 outside training")
         query, key, value = (call.operand(place, name) for place, name in enumerate(("query", "key", "value")))
         asking = call.is_live(query) + call.is_live(key)
         factors = (asking > 0) + call.is_live(value)

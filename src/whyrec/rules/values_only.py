@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from whyrec.calls import Call, Slope
-from whyrec.errors import NoRule
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,6 @@ class ValuesOnly:
     """For scaled dot-product attention."""
 
     def __call__(self, call: Call, output: Tensor) -> Slope:
-        if (call.operand(4, "dropout_p") or 0.0) > 0:
-            raise NoRule("attention with dropout draws at random while explaining; pass dropout_p=0.0 outside training")
         value = call.operand(2, "value")
         if not call.is_live(value):
             return Slope(None)

@@ -8,21 +8,10 @@ gradients, relevance and Shapley values are one and the same.
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
-from whyrec.planted_histories import (
-    PAST,
-    USERS_PER_LIST,
-    HistoryModel,
-    ask_lists,
-    basket,
-    build,
-    draw_histories,
-    of_past,
-    take,
-)
+from whyrec.planted_histories import PAST, HistoryModel, basket, drawn, of_past
 from whyrec.planted_truth import PlantedTruth, World, nothing_like, sizes, some
 from whyrec.recommender import Inputs
 
@@ -42,10 +31,8 @@ class _Additive(HistoryModel):
 
 def history_additive(lists: int = 100, *, seed: int = 0) -> World:
     """A history that adds up, like that of MF or EASE: every sound method is exact."""
-    generator, model = np.random.default_rng(seed), _Additive()
-    histories = draw_histories(lists * USERS_PER_LIST, generator)
-    build(model, len(histories), seed)
-    request = ask_lists(model, histories, take(model, histories, generator), generator)
+    model = _Additive()
+    request = drawn(model, lists, seed)
     shapley = {"history": of_past(model.effects, request)}
     causes = {"history": shapley["history"] != 0}
     return World("history_additive", model, request, PlantedTruth(shapley, causes, nothing_like(shapley)))

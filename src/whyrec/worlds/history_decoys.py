@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.planted_histories import (
     PAST,

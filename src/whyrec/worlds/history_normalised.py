@@ -11,22 +11,11 @@ not know does nothing.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
-from whyrec.planted_histories import (
-    PAST,
-    USERS_PER_LIST,
-    HistoryModel,
-    ask_lists,
-    basket,
-    build,
-    draw_histories,
-    of_past,
-    take,
-)
+from whyrec.planted_histories import PAST, HistoryModel, basket, drawn, of_past
 from whyrec.planted_truth import UNITS, PlantedTruth, World, nothing_like, sizes, some
 from whyrec.recommender import Inputs
 
@@ -47,10 +36,8 @@ class _Normalised(HistoryModel):
 
 def history_normalised(lists: int = 100, *, seed: int = 0) -> World:
     """A history of length one whatever it holds: integrated gradients from zero find no way the score has come."""
-    generator, model = np.random.default_rng(seed), _Normalised()
-    histories = draw_histories(lists * USERS_PER_LIST, generator)
-    build(model, len(histories), seed)
-    request = ask_lists(model, histories, take(model, histories, generator), generator)
+    model = _Normalised()
+    request = drawn(model, lists, seed)
     encoded = of_past(model.encoded.expand_as(model.effects), request) > 0
     effects = of_past(model.effects, request)
     shapley = {"history": _shapley(effects, encoded)}

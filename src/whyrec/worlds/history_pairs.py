@@ -7,22 +7,11 @@ Taking an item away takes all its pairs, so single removals find a_j + sum c_jk.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
-from whyrec.planted_histories import (
-    PAST,
-    USERS_PER_LIST,
-    HistoryModel,
-    ask_lists,
-    basket,
-    build,
-    draw_histories,
-    of_past,
-    take,
-)
+from whyrec.planted_histories import PAST, HistoryModel, basket, drawn, of_past
 from whyrec.planted_truth import PlantedTruth, World, nothing_like, signs, sizes, some
 from whyrec.recommender import Inputs, Request
 
@@ -56,10 +45,8 @@ class _Pairs(HistoryModel):
 
 def history_pairs(lists: int = 100, *, seed: int = 0) -> World:
     """A history whose items work in pairs: single removals count every pair twice."""
-    generator, model = np.random.default_rng(seed), _Pairs()
-    histories = draw_histories(lists * USERS_PER_LIST, generator)
-    build(model, len(histories), seed)
-    request = ask_lists(model, histories, take(model, histories, generator), generator)
+    model = _Pairs()
+    request = drawn(model, lists, seed)
     alone, together = of_past(model.effects, request), _pairs_of(model.pairs, request)
     shapley = {"history": alone + together.sum(-1) / 2}
     causes = {"history": (alone != 0) | (together != 0).any(-1)}

@@ -10,22 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
-from whyrec.planted_histories import (
-    PAST,
-    USERS_PER_LIST,
-    HistoryModel,
-    ask_lists,
-    basket,
-    build,
-    draw_histories,
-    of_past,
-    take,
-)
+from whyrec.planted_histories import PAST, HistoryModel, basket, drawn, of_past
 from whyrec.planted_truth import PlantedTruth, World, nothing_like, signs, sizes, some
 from whyrec.recommender import Inputs, Request
 
@@ -53,10 +42,8 @@ class _Recency(HistoryModel):
 
 def history_recency(lists: int = 100, *, seed: int = 0) -> World:
     """A history that fades: what is recent and what is strong are two things."""
-    generator, model = np.random.default_rng(seed), _Recency()
-    histories = draw_histories(lists * USERS_PER_LIST, generator)
-    build(model, len(histories), seed)
-    request = ask_lists(model, histories, take(model, histories, generator), generator)
+    model = _Recency()
+    request = drawn(model, lists, seed)
     effects = of_past(model.effects, request)
     shapley = {"history": effects * _faded(request)[:, None]}
     return World(

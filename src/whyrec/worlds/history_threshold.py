@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.planted_histories import PAST, USERS_PER_LIST, HistoryModel, ask_lists, basket, build, of_past
 from whyrec.planted_truth import ITEMS, UNITS, PlantedTruth, World, nothing_like, sizes

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.planted_truth import (
     ITEMS,

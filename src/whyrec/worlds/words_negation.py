@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name every PyTorch reader knows)
+from torch.nn import functional as F
 
 from whyrec.planted_truth import ITEMS, UNITS, PlantedModel, PlantedTruth, World, numbered, random_lists, signs, sizes
 from whyrec.recommender import Inputs, Part, Request, UnitKind
