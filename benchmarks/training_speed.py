@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 import whyrec as wr
 from whyrec.lazy_adam import LazyAdam
-from whyrec.negatives import Seen
-from whyrec.train import batches, step
+from whyrec.objectives import Pairs
+from whyrec.train import step
 
 NEGATIVES = 4
 SIZES = {256: (51, 300), 16_384: (3277, 20)}
@@ -96,12 +96,12 @@ def our_model(split: wr.Split, seed: int = 0) -> wr.Recommender:
 def our_steps(split: wr.Split, positives: int, model: wr.Recommender | None = None, seed: int = 0) -> Iterator[None]:
     """Endless training by the library's own batches and step."""
     model = (model or our_model(split)).train()
-    training, seen = wr.Training(batch_size=positives, learning_rate=1e-3, negatives=NEGATIVES), Seen(split.train)
+    aim = Pairs(split.for_training(), wr.Training(batch_size=positives, learning_rate=1e-3, negatives=NEGATIVES))
     optimizer = LazyAdam(model.parameters(), learning_rate=1e-3, weight_decay=0.0)
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for request in batches(model, split.train, training, generator, seen):
-            step(model, request, optimizer)
+        for batch in aim.batches(model, generator):
+            step(model, batch, optimizer, aim.loss)
             yield
 
 

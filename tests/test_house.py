@@ -26,8 +26,8 @@ ORDER = [
     "sources",
     "training", "chance", "recommender", "vectors", "pair_network", "item_weights", "lazy_adam",
     "negatives", "losses", "co_occurrence", "metrics", "ranking",
-    "models", "named_inputs", "trained_module", "resume", "train", "loggers", "checkpoint", "pretraining", "tuning",
-    "folded_in",
+    "models", "named_inputs", "trained_module", "objectives", "resume", "train", "loggers", "checkpoint", "pretraining",
+    "tuning", "folded_in",
     "recommendations", "statistics", "evaluation", "comparison",
     "attribution", "operations", "slopes", "calls", "relevance", "layer", "rules", "composites", "pair_relevance",
     "distances",
@@ -36,6 +36,7 @@ ORDER = [
     "spearman", "orders", "rank_game", "faithfulness", "complexity", "verification", "operators", "gates", "bench",
     "planted_truth", "planted_columns", "planted_histories", "worlds", "planted_students", "planted_scores",
     "standings", "report_card", "reasons", "exchanged", "parameters",
+    "spectral", "profiles", "answers", "diagnosis",
     "figures", "report_content", "html_report", "demo", "doctor", "data_doctor", "arguments", "cli",
 ]
 # fmt: on

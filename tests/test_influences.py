@@ -74,7 +74,7 @@ def world() -> Recommender:
     """MF of user ids, at the minimum of its expected loss."""
     model = wr.MF(user="id", factors=3)
     model.build(Catalog(Vocabulary(range(USERS), kind="user")), Catalog(Vocabulary(range(ITEMS), kind="item"))).double()
-    model.known, model.trained_by = events(), wr.Training(negatives=NEGATIVES)
+    model.known, model.trained_by = events(), wr.Training(loss="log", negatives=NEGATIVES)
     for weight, best in zip(weights_of(model), fitted(taken(), weights_of(model), steps=2000), strict=True):
         weight.data.copy_(best)
     return model
@@ -187,7 +187,7 @@ def test_more_damping_makes_less_of_every_event() -> None:
 @pytest.mark.parametrize("name", ["gmf", "neumf", "mlp"])
 def test_any_model_of_user_ids_can_be_asked(name: str) -> None:
     model = built(name, values={"user": "id", "factors": 3})
-    model.trained_by = wr.Training()
+    model.trained_by = wr.Training(loss="log")
     found = wr.influence(model, "ben", "nut")
     assert np.isfinite([one.drop for one in (*found.past_items, *found.takers)]).all()
     assert {one.item for one in found.past_items} <= {"jam", "fig", "egg"}
@@ -203,7 +203,7 @@ def test_the_model_is_left_as_found() -> None:
 
 def test_what_has_no_influence_function_says_so() -> None:
     by_history = built("mf")
-    by_history.trained_by = wr.Training()
+    by_history.trained_by = wr.Training(loss="log")
     with pytest.raises(NotApplicable, match=r"past items are its inputs.*counterfactual\(\)"):
         wr.influence(by_history, "ben", "nut")
     by_pairs = built("mf", values={"user": "id"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyrec import lazy_adam, recommender, train
+from whyrec import lazy_adam, objectives, recommender, train
 from whyrec.datasets import planted
 from whyrec.errors import WhyrecError
 from whyrec.interactions import Interactions
@@ -25,10 +25,11 @@ from whyrec.models.mf import MF
 from whyrec.models.neumf import NeuMF
 from whyrec.models.popularity import Popularity
 from whyrec.negatives import Seen, uniform
+from whyrec.objectives import Pairs, objective
 from whyrec.ranking import rank_in_catalogue
 from whyrec.recommender import Recommender, Request
 from whyrec.split import Split, TrainingData, leave_last_out
-from whyrec.train import _judge, batches, fit
+from whyrec.train import fit
 from whyrec.training import Training
 from whyrec.vectors import History, UserSource, hide_some
 
@@ -162,10 +163,16 @@ def test_rows_that_are_seldom_used_end_where_dense_adam_takes_them() -> None:
     assert (lazy.weight - dense.weight).abs().max() < 0.03 * moved
 
 
+def requests(model: Recommender, split: Split, training: Training) -> list[Request]:
+    """One pass."""
+    pairs = Pairs(split.for_training(), training).batches(model, torch.Generator().manual_seed(0))
+    return [batch.request for batch in pairs]
+
+
 def test_every_event_is_taken_once_a_pass_and_in_another_order_each_time(split: Split) -> None:
     model, events = small().build(split.dataset.users, split.dataset.items), split.train
-    generator = torch.Generator().manual_seed(0)
-    passes = [list(batches(model, events, Training(batch_size=100), generator)) for _ in range(2)]
+    generator, aim = torch.Generator().manual_seed(0), Pairs(split.for_training(), Training(batch_size=100))
+    passes = [[batch.request for batch in aim.batches(model, generator)] for _ in range(2)]
     orders = [
         [pair for request in one for pair in zip(request.users.tolist(), request.items[:, 0].tolist(), strict=True)]
         for one in passes
@@ -179,7 +186,7 @@ def test_every_event_is_taken_once_a_pass_and_in_another_order_each_time(split: 
 def test_the_taken_item_is_out_of_its_row_s_history_and_no_other_item_is(split: Split) -> None:
     """A row has one history, so what is out of it for the taken item is out of it for the negatives."""
     model, events = MF(history=History(limit=500)).build(split.dataset.users, split.dataset.items), split.train
-    for request in batches(model, events, Training(), torch.Generator().manual_seed(0)):
+    for request in requests(model, split, Training()):
         assert request.history.shape[0] == request.items.shape[0] == len(request.users)
         for user, taken, history in zip(request.users, request.items[:, 0], request.history, strict=True):
             past = set(events.items[events.users == int(user)].tolist())
@@ -189,7 +196,7 @@ def test_the_taken_item_is_out_of_its_row_s_history_and_no_other_item_is(split: 
 def test_negatives_are_items_without_a_training_event(split: Split) -> None:
     taken = set(zip(split.train.users.tolist(), split.train.items.tolist(), strict=True))
     model = small().build(split.dataset.users, split.dataset.items)
-    for request in batches(model, split.train, Training(negatives=3), torch.Generator().manual_seed(0)):
+    for request in requests(model, split, Training(negatives=3)):
         assert request.items.shape[1] == 4
         drawn = {(int(u), int(i)) for u, row in zip(request.users, request.items[:, 1:], strict=True) for i in row}
         assert not drawn & taken
@@ -279,17 +286,15 @@ def test_the_weights_are_those_of_the_epoch_that_validation_liked_best(split: Sp
 def test_the_validation_loss_is_the_loss_of_held_out_events_against_items_nobody_took(
     split: Split, user: UserSource, loss: Literal["log", "bpr"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[train._Judge | None] = []
-    monkeypatch.setattr(train, "_judge", lambda *given: made.append(_judge(*given)) or made[-1])
+    made: list[Any] = []
+    monkeypatch.setattr(train, "objective", lambda *given: made.append(objective(*given)) or made[-1])
     model = fit(small(user), split, Training(epochs=1, batch_size=7, negatives=3, loss=loss, seed=5))
     fit(small(user), split, Training(epochs=1, negatives=3, seed=6))
     judge, other = made
-    assert judge is not None
-    assert other is not None
     assert judge.asked.equal(other.asked)  # losses of all seeds compare
     assert judge.asked[:, 0].tolist() == split.validation.items.tolist()
     taken = set(zip(split.known.users.tolist(), split.known.items.tolist(), strict=True))
-    drawn = {(u, i) for u, row in zip(judge.events.users, judge.asked[:, 1:].tolist(), strict=True) for i in row}
+    drawn = {(u, i) for u, row in zip(judge.held_out.users, judge.asked[:, 1:].tolist(), strict=True) for i in row}
     assert not drawn & taken
     rows = torch.from_numpy(split.validation.users)
     request = Request(rows, judge.asked, model.seen_by(rows, split.train))
@@ -316,10 +321,9 @@ def test_validation_looks_on_and_changes_nothing(split: Split) -> None:
 def test_the_hit_rate_of_an_epoch_is_of_the_ranking_that_chooses_it(split: Split) -> None:
     model = fit(small(), split, Training(epochs=4, patience=4, validation_users=30))
     kept = max(model.log, key=lambda epoch: epoch.validation or 0.0)
-    judges = train._judge(split.for_training(), Training(validation_users=30))
-    assert judges is not None
-    assert len(np.unique(judges.events.users)) == 30
-    ranks = rank_in_catalogue(model, split.train, judges.events).ranks
+    judges = objective(split.for_training(), Training(validation_users=30)).held_out
+    assert len(np.unique(judges.users)) == 30
+    ranks = rank_in_catalogue(model, split.train, judges).ranks
     assert kept.hit_rate == float(hit_rate(ranks, 10).mean())
     assert kept.validation == float(ndcg(ranks, 10).mean())
 
@@ -364,7 +368,7 @@ def test_a_fitted_model_knows_train_and_validation_and_how_it_was_trained(split:
     assert sorted(zip(known.users, known.items, strict=True)) == sorted(
         zip(split.known.users, split.known.items, strict=True)
     )
-    assert model.trained_by == training
+    assert model.trained_by == replace(training, loss="log")  # the model's usual one, by its name
     assert not model.training
     assert fit(EASE(), split).log == ()
 
@@ -379,7 +383,7 @@ def test_the_epoch_is_chosen_by_so_many_users_as_asked_the_same_at_each_epoch(
         judges.append(held_out.users.tolist())
         return real(model, known, held_out)
 
-    monkeypatch.setattr(train, "rank_in_catalogue", recording)
+    monkeypatch.setattr(objectives, "rank_in_catalogue", recording)
     fit(small(), split, Training(epochs=3, validation_users=5))
     assert len(judges) == 3
     assert len(set(judges[0])) == 5

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whyrec.datasets.movielens import load as movielens
     from whyrec.datasets.ncf import load as ncf
     from whyrec.datasets.planted import load as planted
+    from whyrec.diagnosis import diagnose
     from whyrec.errors import WhyrecError
     from whyrec.evaluation import evaluate
     from whyrec.explainers.attention_weights import AttentionWeights
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from whyrec.folded_in import fold_in
     from whyrec.html_report import report
     from whyrec.influences import influence
+    from whyrec.models.autoencoder import Autoencoder
     from whyrec.models.ease import EASE
     from whyrec.models.gmf import GMF
     from whyrec.models.ials import IALS
@@ -85,6 +87,7 @@ _HOMES = {
     "datasets.movielens": ("movielens",),
     "datasets.ncf": ("ncf",),
     "datasets.planted": ("planted",),
+    "diagnosis": ("diagnose",),
     "errors": ("WhyrecError",),
     "evaluation": ("evaluate",),
     "explainers.attention_weights": ("AttentionWeights",),
@@ -106,6 +109,7 @@ _HOMES = {
     "explanation": ("explain",),
     "folded_in": ("fold_in",),
     "influences": ("influence",),
+    "models.autoencoder": ("Autoencoder",),
     "models.ease": ("EASE",),
     "models.gmf": ("GMF",),
     "models.ials": ("IALS",),
@@ -146,6 +150,7 @@ __all__ = [
     "MF",
     "MLP",
     "AttentionWeights",
+    "Autoencoder",
     "ByCosine",
     "ByPopularity",
     "Columns",
@@ -184,6 +189,7 @@ __all__ = [
     "check",
     "compare",
     "counterfactual",
+    "diagnose",
     "evaluate",
     "explain",
     "fit",

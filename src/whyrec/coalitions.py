@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from whyrec.background import background as rows_of
@@ -89,13 +91,13 @@ class Players:
 
         A user's sets are the same whoever else is asked about, and however wide the padding is.
         """
-        luck = torch.full((len(sizes), *self.present.shape), torch.inf, dtype=torch.float64)
-        there = self.present.cpu()
+        there = self.present.cpu().numpy()
+        luck = np.full((len(sizes), *there.shape), np.inf)
         for row, generator in enumerate(self.question.generators(purpose)):
             numbers = generator.random((len(sizes), int(there[row].sum())))
-            luck[:, row][:, there[row]] = torch.from_numpy(numbers)
-        ranks = luck.argsort(dim=-1).argsort(dim=-1).to(self.present.device)
-        return self.present & (ranks < sizes.unsqueeze(-1))
+            luck[:, row, there[row]] = numbers
+        chosen = torch.from_numpy(_lowest(luck, sizes.cpu().numpy().astype(np.int64)))
+        return self.present & chosen.to(self.present.device)
 
     def _worth(self, keep: Tensor, rows: Tensor) -> Tensor:
         coalitions, users = keep.shape[:2]
@@ -117,6 +119,14 @@ class Players:
         return max(
             1, gathered, users * keep.shape[2] * keep.shape[3], users * self.question.model.floats_per_user(items)
         )
+
+
+def _lowest(luck: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the last axis are among as many lowest as `sizes` says. NumPy sorts ten times as fast as PyTorch."""
+    none = np.full((*luck.shape[:-1], 1), -np.inf)
+    place = np.broadcast_to(np.minimum(sizes, luck.shape[-1])[..., None], none.shape)
+    lowest: NDArray[np.bool_] = luck <= np.take_along_axis(np.sort(np.concatenate([none, luck], -1)), place, axis=-1)
+    return lowest
 
 
 def _repeated(part: Part, coalitions: int) -> Part:

@@ -46,7 +46,7 @@ def to_json_lines(path: str | Path) -> Watcher:
 
 
 def to_tensorboard(folder: str | Path) -> Watcher:
-    """Losses, validation NDCG@10 and HR@10 as TensorBoard scalars; needs the package tensorboard."""
+    """Losses, validation NDCG@10 and HR@10 (RMSE, of ratings) as TensorBoard scalars; needs the package tensorboard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -62,7 +62,7 @@ def to_tensorboard(folder: str | Path) -> Watcher:
 
 
 def to_mlflow() -> Watcher:
-    """Losses, validation NDCG@10 and HR@10 as metrics of MLflow's active run; needs mlflow or mlflow-skinny."""
+    """The same as metrics of MLflow's active run; needs the package mlflow or mlflow-skinny."""
     try:
         import mlflow
     except ImportError:
@@ -80,5 +80,6 @@ def _measured(epoch: Epoch) -> dict[str, float]:
         "validation loss": epoch.validation_loss,
         "validation NDCG at 10": epoch.validation,
         "validation HR at 10": epoch.hit_rate,
+        "validation RMSE": epoch.rmse,
     }
     return {name: value for name, value in measured.items() if value is not None}

@@ -8,6 +8,9 @@ from torch import Tensor
 from whyrec.attribution import Attribution
 from whyrec.coalitions import Players
 
+BLOCK_BOOLS = 1 << 20
+"""Places in sets of units that are looked at together. With one set at a time a small network waits for Python."""
+
 TIE_DRAWS = 8
 """Orders drawn where relevances tie; a check is averaged over them, so that no index decides."""
 
@@ -18,8 +21,9 @@ def by_relevance(players: Players, attribution: Attribution, generator: torch.Ge
     One order where all relevances differ, `TIE_DRAWS` where some tie.
     """
     relevance = players.join(attribution.relevance).masked_fill(~players.present, -torch.inf)
-    draws = TIE_DRAWS if tied_share(relevance, players.present) > 0 else 1
-    return torch.stack([_ranked(relevance, generator) for _ in range(draws)])
+    if tied_share(relevance, players.present) == 0:
+        return _ranks(relevance)[None]
+    return torch.stack([_ranked(relevance, generator) for _ in range(TIE_DRAWS)])
 
 
 def at_random(players: Players, count: int, generator: torch.Generator) -> Tensor:
@@ -61,8 +65,10 @@ def greedy(players: Players, steps: int, *, remove: bool) -> Tensor:
 def removal_curve(players: Players, ranks: Tensor, steps: int) -> Tensor:
     """The target after 0, 1/steps, ... of all units went, rank 0 first; (steps + 1, orders, users, items)."""
     count = players.present.sum(-1, keepdim=True)
-    gone = [torch.round(count * step / steps) for step in range(steps + 1)]
-    return torch.stack([players.worth(players.present & (ranks >= first)) for first in gone])
+    gone = torch.round(count * torch.arange(steps + 1, device=count.device).view(-1, 1, 1, 1) / steps)
+    size = max(1, BLOCK_BOOLS // max(1, ranks.numel()))
+    blocks = [players.present & (ranks >= some.unsqueeze(1)) for some in gone.split(size)]
+    return torch.cat([players.worth(keep.flatten(0, 1)).unflatten(0, keep.shape[:2]) for keep in blocks])
 
 
 def _ranked(relevance: Tensor, generator: torch.Generator) -> Tensor:

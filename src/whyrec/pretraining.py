@@ -90,7 +90,7 @@ def _trained(part: VectorRecommender, split: Split, training: Training, folder: 
         save(fit(part, split, training, checkpoint=_state(folder)), folder, split=split)
     found, data = about(folder), split.dataset
     there = (found["settings"], found["training"], found["data"]["fingerprint"], found["data"]["how"])
-    if there != (to_json(part.settings), to_json(training), data.fingerprint(), split.how):
+    if there != (to_json(part.settings), to_json(part.usually(training)), data.fingerprint(), split.how):
         raise InvalidSetting(f"{folder} holds a {type(part).__name__} of another run; leave --resume out to start anew")
     return cast(VectorRecommender, load(folder, device=training.device))
 

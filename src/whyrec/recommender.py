@@ -24,7 +24,7 @@ from whyrec.chance import seeded
 from whyrec.dataset import Catalog
 from whyrec.errors import NotFitted
 from whyrec.interactions import Interactions
-from whyrec.training import Epoch, Training
+from whyrec.training import Epoch, Loss, Training
 
 SHARED_FROM = 1024
 """Fewer rows than this are embedded one by one even where some are the same: finding that out would cost more."""
@@ -147,6 +147,8 @@ class Recommender(nn.Module, ABC):
     known: Interactions | None
     """What is known of each user when it recommends: histories come from here, and seen items are left out."""
 
+    usual_loss: ClassVar[Loss] = "log"
+    """What `fit` trains it by where nobody says otherwise."""
     belongs_elsewhere: ClassVar[bool] = False
     """Whether it takes somebody else's code to make the model, so that a folder cannot bring it back."""
 
@@ -192,6 +194,11 @@ class Recommender(nn.Module, ABC):
                 "this model was saved without its data, so it knows no user's past; pass a history, or save with data"
             )
         return self.known
+
+    def usually(self, training: Training | None) -> Training:
+        """Training settings with what they leave to the model filled in."""
+        training = training or Training()
+        return replace(training, loss=training.loss or self.usual_loss)
 
     @property
     def device(self) -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,12 @@ from torch import Tensor
 from whyrec import kinds, resume
 from whyrec.chance import seeded
 from whyrec.errors import WhyrecError
-from whyrec.interactions import Interactions
 from whyrec.lazy_adam import LazyAdam
-from whyrec.losses import LOSSES, log_loss
-from whyrec.metrics.hit_rate import hit_rate
-from whyrec.metrics.ndcg import ndcg
-from whyrec.negatives import Seen, uniform
-from whyrec.ranking import rank_in_catalogue
-from whyrec.recommender import Recommender, Request, Solved
+from whyrec.objectives import Batch, Objective, objective
+from whyrec.recommender import Recommender, Solved
 from whyrec.settings import to_json
 from whyrec.split import Split, TrainingData
 from whyrec.training import Epoch, Training, chosen_epoch
-from whyrec.vectors import hide_some
-
-DRAWN_TOGETHER = 1 << 16
-"""Positives whose negatives are drawn at once."""
-
-HELD_OUT_SEED = 1
-"""Where the negatives of the validation loss come from: the same in all runs, so that their losses compare."""
 
 Watcher = Callable[[Epoch], None]
 
@@ -65,7 +53,7 @@ def fit(
     >>> fit(EASE(), leave_last_out(planted.load(users=60, items=60))).is_built
     True
     """
-    training = training or Training()
+    training = model.usually(training)
     data = split.for_training() if isinstance(split, Split) else split
     _fit_to(model, data)
     if not model.is_built or model.trained_by is not None:
@@ -135,16 +123,16 @@ class _Run:
         generator = torch.Generator().manual_seed(self.training.seed)
         rate, decay = self.training.learning_rate, self.training.weight_decay
         optimizer = LazyAdam(self.model.parameters(), learning_rate=rate, weight_decay=decay)
-        judge, seen = _judge(data, self.training), Seen(data.train)
+        aim = objective(data, self.training)
         log: tuple[Epoch, ...] = ()
         best: dict[str, Tensor] = {}
         with seeded(self.training.seed, self.training.device), _bar(self.shown) as bar:
             if kept is not None:
                 best = resume.put_back(kept, self.model, optimizer, generator)
                 log = kept.log
-            task = bar.add_task(type(self.model).__name__, total=epochs * _steps(data, self.training), said="")
+            task = bar.add_task(type(self.model).__name__, total=epochs * aim.steps, said="")
             while not self._is_over(log, epochs):
-                epoch = self._epoch(data, len(log) + 1, optimizer, generator, seen, judge, lambda: bar.advance(task))
+                epoch = self._epoch(aim, len(log) + 1, optimizer, generator, lambda: bar.advance(task))
                 log = (*log, epoch)
                 if epoch is chosen_epoch(log):
                     best = _copied(self.model)
@@ -157,27 +145,25 @@ class _Run:
         if not log:
             return False
         waited = log[-1].number - chosen_epoch(log).number
-        return len(log) >= epochs or (log[-1].validation is not None and waited >= self.training.patience)
+        return len(log) >= epochs or (log[-1].merit is not None and waited >= self.training.patience)
 
     def _epoch(
         self,
-        data: TrainingData,
+        aim: Objective,
         number: int,
         optimizer: LazyAdam,
         generator: torch.Generator,
-        seen: Seen,
-        judge: _Judge | None,
         advance: Callable[[], None],
     ) -> Epoch:
         started, losses = time.perf_counter(), []
         self.model.train()
-        for request in batches(self.model, data.train, self.training, generator, seen):
-            losses.append(step(self.model, request, optimizer, loss=LOSSES[self.training.loss]))
+        for batch in aim.batches(self.model, generator):
+            losses.append(step(self.model, batch, optimizer, aim.loss))
             advance()
         self.model.eval()
         loss = _finite(float(torch.stack(losses).mean()), self.model, number)
-        found = _Judged() if judge is None else judge.judge(self.model)
-        return Epoch(number, loss, found.ndcg, time.perf_counter() - started, found.loss, found.hit_rate)
+        found, seconds = aim.judge(self.model), time.perf_counter() - started
+        return Epoch(number, loss, found.ndcg, seconds, found.loss, found.hit_rate, found.rmse)
 
     def _keep(
         self,
@@ -227,47 +213,10 @@ def _without_validation(data: TrainingData) -> TrainingData:
     return TrainingData(data.name, known, known.where(np.zeros(len(known), dtype=bool)), data.users, data.items)
 
 
-def _steps(data: TrainingData, training: Training) -> int:
-    return -(-len(data.train) // training.batch_size)
-
-
-def batches(
-    model: Recommender, train: Interactions, training: Training, generator: torch.Generator, seen: Seen | None = None
-) -> Iterator[Request]:
-    """One pass in a random order: requests of (batch, 1 + negatives) items, the taken item in the first column.
-
-    Negatives are drawn for many batches at once. The taken item is out of its row's history, for its negatives as well;
-    otherwise the history gives the label away.
-    """
-    seen = seen or Seen(train)
-    users, items = torch.from_numpy(train.users), torch.from_numpy(train.items)
-    together = max(1, DRAWN_TOGETHER // training.batch_size) * training.batch_size
-    for chosen in torch.randperm(len(train), generator=generator).split(together):
-        rows = users[chosen]
-        asked = torch.cat([items[chosen][:, None], uniform(rows, training.negatives, seen, generator)], dim=1)
-        for some, wanted in zip(rows.split(training.batch_size), asked.split(training.batch_size), strict=True):
-            yield _request(model, train, some, wanted, generator)
-
-
-def _request(
-    model: Recommender, train: Interactions, rows: Tensor, asked: Tensor, hiding: torch.Generator | None
-) -> Request:
-    history = model.seen_by(rows, train)
-    hidden = None
-    if history.shape[1]:
-        history = torch.where(history == asked[:, :1], -1, history)
-        if hiding is not None:
-            hidden = hide_some(history, model.max_trained_drop, hiding).to(model.device)
-    device = model.device
-    return Request(rows.to(device), asked.to(device), history.to(device), hidden, compact=True)
-
-
-def step(
-    model: Recommender, request: Request, optimizer: LazyAdam, *, loss: Callable[[Tensor], Tensor] = log_loss
-) -> Tensor:
+def step(model: Recommender, batch: Batch, optimizer: LazyAdam, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """One step of gradient descent; the loss before it, detached."""
     optimizer.zero_grad()
-    wrong = loss(model.score(model.embed(request)))
+    wrong = loss(model.score(model.embed(batch.request)), batch.wanted)
     wrong.backward()
     optimizer.step()
     return wrong.detach()
@@ -279,51 +228,6 @@ def _finite(loss: float, model: Recommender, epoch: int) -> float:
             f"training {type(model).__name__} diverged in epoch {epoch}: its loss is {loss}; lower learning_rate"
         )
     return loss
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What the validation part says of the weights after an epoch."""
-
-    loss: float | None = None
-    ndcg: float | None = None
-    hit_rate: float | None = None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Judge:
-    """The validation events that choose the epoch, and the items that the loss sets against each."""
-
-    train: Interactions
-    events: Interactions
-    asked: Tensor  # (events, 1 + negatives) items, the taken one first
-    training: Training
-
-    @torch.no_grad()
-    def judge(self, model: Recommender) -> _Judged:
-        ranks = rank_in_catalogue(model, self.train, self.events).ranks
-        return _Judged(self._loss(model), float(ndcg(ranks, k=10).mean()), float(hit_rate(ranks, k=10).mean()))
-
-    def _loss(self, model: Recommender) -> float:
-        loss, total = LOSSES[self.training.loss], 0.0
-        users, size = torch.from_numpy(self.events.users), self.training.batch_size
-        for rows, asked in zip(users.split(size), self.asked.split(size), strict=True):
-            request = _request(model, self.train, rows, asked, hiding=None)
-            total += len(rows) * float(loss(model.score(model.embed(request))))
-        return total / len(users)
-
-
-def _judge(data: TrainingData, training: Training) -> _Judge | None:
-    """Whoever chooses the epoch: the validation part, or `validation_users` of its users, drawn by the seed."""
-    if len(data.validation) == 0:
-        return None
-    events, users = data.validation, np.unique(data.validation.users)
-    if len(users) > training.validation_users:
-        drawn = np.random.default_rng(training.seed).choice(users, training.validation_users, replace=False)
-        events = events.where(np.isin(events.users, drawn))
-    chance, seen = torch.Generator().manual_seed(HELD_OUT_SEED), Seen(data.train.together_with(data.validation))
-    negatives = uniform(torch.from_numpy(events.users), training.negatives, seen, chance)
-    return _Judge(data.train, events, torch.cat([torch.from_numpy(events.items)[:, None], negatives], 1), training)
 
 
 def _bar(shown: bool) -> Progress:
@@ -338,6 +242,8 @@ def _bar(shown: bool) -> Progress:
 
 def _say(epoch: Epoch) -> str:
     said = f"epoch {epoch.number}: loss {epoch.loss:.4f}"
+    if epoch.rmse is not None:
+        return f"{said}, validation RMSE {epoch.rmse:.4f}"
     if epoch.validation is None:
         return said
     return f"{said}, validation loss {epoch.validation_loss:.4f}, NDCG@10 {epoch.validation:.4f}"

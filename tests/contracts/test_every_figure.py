@@ -19,13 +19,16 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from whyrec import kinds
+from whyrec.diagnosis import Cluster, Diagnosis, Leaning
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.explanation import Contribution
 from whyrec.figures.bars import bars
 from whyrec.figures.by_epoch import by_epoch
 from whyrec.figures.by_setting import by_setting
+from whyrec.figures.diagnosis import diagnosis
 from whyrec.figures.heat_map import heat_map
 from whyrec.figures.learning import learning
 from whyrec.figures.main_parameters import main_parameters
@@ -97,6 +100,19 @@ def leaned_on(*, with_drop: bool = True) -> MainParameters:
     return MainParameters("mf", "lrp", 90, 10, 5, tuple(rows), 7)
 
 
+def diagnosed() -> Diagnosis:
+    accuracy = Estimate(0.5, 0.4, 0.6, 90)
+    corner = (Leaning("scan", HOSTILE, 0.6, 0.5, 0.02), Leaning("scan", "rows 1-4", 0.1, -0.1, 0.3))
+    spread = tuple(Leaning("scan", f"rows {row}-{row + 3}", 0.2, 0.2, 0.1) for row in (1, 5, 9, 13))
+    clusters = (
+        Cluster(60, 0.6, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.8, 0.7, 0.9, 60), spread, 9.0),
+        Cluster(30, 0.3, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.1, 0.0, 0.2, 60), corner, 3.0),
+        Cluster(10, 0.1, accuracy, Estimate(0.9, 0.8, 1.0, 40), None, spread[:1], 1.0),
+    )
+    number = np.zeros((100, 1), dtype=np.int64)
+    return Diagnosis("mf", "lrp", clusters, accuracy, spread, 0.3, np.array([0.0, 0.1, 0.2, 0.5]), number, 0)
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
     Mapping[str, Mapping[str, Sequence[float]]]: runs,
     Mapping[str, Mapping[int, Mapping[str, Estimate]]]: models,
@@ -105,6 +121,7 @@ EXAMPLES: dict[Any, Callable[[], Any]] = {
     Sequence[Epoch]: log,
     MainParameters: leaned_on,
     Leaderboard: board,
+    Diagnosis: diagnosed,
 }
 """What each kind of first argument may hold, with names that are unkind to SVG."""
 
@@ -281,3 +298,17 @@ def test_inputs_have_a_bar_and_an_interval_in_either_panel_and_wholes_have_none(
     assert len(main_parameters(leaned_on(with_drop=False)).axes) == 1
     with pytest.raises(InvalidSetting, match="most=0"):
         main_parameters(leaned_on(), most=0)
+
+
+def test_groups_that_stand_out_come_first_each_with_its_units_and_both_accuracies() -> None:
+    figure = diagnosis(diagnosed(), most=2, units=2)
+    units, answers = figure.axes
+    assert [bar.get_width() for bar in units.patches] == pytest.approx([0.6, 0.1, 0.2, 0.2])
+    assert [text.get_text() for text in units.texts if "answers" in text.get_text()] == [
+        "30 answers (30%)  ▸ stands out",
+        "60 answers (60%)",
+    ]
+    assert [text.get_text() for text in answers.texts] == ["50%", "10%", "50%", "80%"]
+    assert any("1 smaller groups" in text.get_text() for text in figure.findobj(Text))
+    with pytest.raises(InvalidSetting, match="most=0"):
+        diagnosis(diagnosed(), most=0)

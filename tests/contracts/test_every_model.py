@@ -32,6 +32,7 @@ from whyrec.train import fit
 from whyrec.training import Training
 
 SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "autoencoder": ({"factors": 16, "user": "history"},),
     "ease": ({"regularisation": 1.0},),
     "gmf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
     "ials": ({"factors": 8, "epochs": 6},),

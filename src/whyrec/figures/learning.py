@@ -1,4 +1,4 @@
-"""How a model learned: losses and the validation NDCG@10 of every epoch, and which epoch was kept."""
+"""How a model learned: losses and the validation NDCG@10 (RMSE, of ratings) of every epoch, and which one was kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from whyrec.errors import NotApplicable
 from whyrec.figures import INK, MUTED, NEGATIVE, POSITIVE, plain
-from whyrec.training import Epoch
+from whyrec.training import Epoch, chosen_epoch
 
 
 def learning(log: Sequence[Epoch]) -> Figure:
@@ -23,15 +23,16 @@ def learning(log: Sequence[Epoch]) -> Figure:
         raise NotApplicable("there is no training log to draw: a model in closed form is solved in one step")
     figure = Figure(figsize=(6.8, 2.7), facecolor="white", layout="constrained")
     loss, validation = figure.subplots(1, 2)
-    kept = max(log, key=lambda epoch: epoch.number if epoch.validation is None else epoch.validation)
-    plain(loss, "loss (nats per pair)")
-    plain(validation, "validation NDCG@10")
+    kept = chosen_epoch(log)
+    of_ratings = kept.rmse is not None
+    plain(loss, "squared error" if of_ratings else "loss (nats)")
+    plain(validation, f"validation {'RMSE' if of_ratings else 'NDCG@10'}")
     _line(loss, {epoch.number: epoch.loss for epoch in log}, POSITIVE, "o", "training")
     held_out = {epoch.number: epoch.validation_loss for epoch in log if epoch.validation_loss is not None}
     if held_out:
         _line(loss, held_out, NEGATIVE, "s", "validation")
         loss.legend(frameon=False, fontsize=9, labelcolor=INK)
-    judged = {epoch.number: epoch.validation for epoch in log if epoch.validation is not None}
+    judged = {epoch.number: abs(epoch.merit) for epoch in log if epoch.merit is not None}
     if judged:
         _line(validation, judged, NEGATIVE, "s", "validation")
         _mark(validation, kept.number, judged[kept.number])
