@@ -28,7 +28,7 @@ ORDER = [
     "negatives", "losses", "co_occurrence", "metrics", "ranking",
     "models", "named_inputs", "trained_module", "objectives", "resume", "train", "loggers", "checkpoint", "pretraining",
     "tuning", "folded_in",
-    "recommendations", "statistics", "evaluation", "comparison",
+    "recommendations", "statistics", "evaluation", "comparison", "ratings",
     "attribution", "operations", "slopes", "calls", "relevance", "layer", "rules", "composites", "pair_relevance",
     "distances",
     "targets", "question", "background", "backward", "gradients", "copies", "coalitions", "subsets", "designs",

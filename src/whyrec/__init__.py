@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from whyrec.named_inputs import Columns, Patches
     from whyrec.pair_relevance import bilrp
     from whyrec.parameters import main_parameters
+    from whyrec.ratings import RatingScale, evaluate_ratings, predict
     from whyrec.reading import read
     from whyrec.reasons import verified_reasons
     from whyrec.recommendations import recommend
@@ -122,6 +123,7 @@ _HOMES = {
     "pair_relevance": ("bilrp",),
     "named_inputs": ("Columns", "Patches"),
     "parameters": ("main_parameters",),
+    "ratings": ("RatingScale", "evaluate_ratings", "predict"),
     "reading": ("read",),
     "reasons": ("verified_reasons",),
     "recommendations": ("recommend",),
@@ -174,6 +176,7 @@ __all__ = [
     "PermutationShapley",
     "Popularity",
     "Random",
+    "RatingScale",
     "Recommender",
     "Request",
     "SmoothGrad",
@@ -191,6 +194,7 @@ __all__ = [
     "counterfactual",
     "diagnose",
     "evaluate",
+    "evaluate_ratings",
     "explain",
     "fit",
     "fold_in",
@@ -206,6 +210,7 @@ __all__ = [
     "ncf",
     "operator_agreement",
     "planted",
+    "predict",
     "read",
     "recommend",
     "report",

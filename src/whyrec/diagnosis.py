@@ -7,7 +7,7 @@ watermark in a corner, a brand in a review, one film. The model is then asked ag
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 from typing import Any
 
@@ -26,6 +26,10 @@ from whyrec.statistics import Array, Estimate
 MUCH, TIMES, FEWEST = 0.25, 4.0, 10
 """A group stands out by a unit that takes so much of its relevance, so many times what it takes elsewhere, in so many
 answers at least."""
+
+PULLS = 2.0
+"""And by a pull so many times that of the other groups that do so. Where each group leans on a unit of its own, such as
+the place of what is looked for, that is how the matter is, and none of them is odd."""
 
 NAMED = 5
 """Units that are named of each group, at most."""
@@ -67,12 +71,13 @@ class Cluster:
     """What it leans on, the most first."""
     spread: float
     """How many equally used units its relevance amounts to: 1 is all on one."""
+    stands_out: bool
+    """Whether it leans on one unit that the others hardly use. A cause can do that, too: look at the unit."""
 
     @property
-    def stands_out(self) -> bool:
-        """Whether it leans on one unit that the others hardly use. A cause can do that, too: look at the unit."""
-        first = self.units[0]
-        return self.size >= FEWEST and first.share >= MUCH and first.share >= TIMES * first.elsewhere
+    def pull(self) -> float:
+        """How much of all relevance it hangs on its first unit, beyond what the others do: from 0 to 1."""
+        return self.share * (self.units[0].share - self.units[0].elsewhere)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -117,9 +122,8 @@ class Diagnosis:
 
     @property
     def suspects(self) -> tuple[Cluster, ...]:
-        """Clusters that stand out, first the one that hangs the most answers on its unit."""
-        found = [one for one in self.clusters if one.stands_out]
-        return tuple(sorted(found, key=lambda one: -one.size * (one.units[0].share - one.units[0].elsewhere)))
+        """Clusters that stand out, the strongest pull first."""
+        return tuple(sorted((one for one in self.clusters if one.stands_out), key=lambda one: -one.pull))
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -194,7 +198,7 @@ def diagnose(
     return Diagnosis(
         model=kinds.name_of(model),
         method=why.method,
-        clusters=tuple(examined.cluster(groups.labels == number) for number in range(groups.count)),
+        clusters=_marked([examined.cluster(groups.labels == number) for number in range(groups.count)]),
         accuracy=examined.accuracy(everybody),
         units=examined.units(everybody),
         separation=groups.separation,
@@ -213,6 +217,22 @@ def _drawn(judged: Mask, most: int, seed: int) -> tuple[Rows, Rows]:
         return lists, places
     chosen = np.sort(np.random.default_rng(seed).choice(len(lists), most, replace=False))
     return lists[chosen], places[chosen]
+
+
+def _marked(clusters: list[Cluster]) -> tuple[Cluster, ...]:
+    """The same, and which of them stand out."""
+    leaning = [place for place, one in enumerate(clusters) if _leans_on_one_unit(one)]
+    odd = set()
+    for place in leaning:
+        pulls = sorted(clusters[other].pull for other in leaning if other != place)
+        if not pulls or clusters[place].pull >= PULLS * pulls[(len(pulls) - 1) // 2]:
+            odd.add(place)
+    return tuple(replace(one, stands_out=place in odd) for place, one in enumerate(clusters))
+
+
+def _leans_on_one_unit(cluster: Cluster) -> bool:
+    first = cluster.units[0]
+    return cluster.size >= FEWEST and first.share >= MUCH and first.share >= TIMES * first.elsewhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +258,7 @@ class _Examined:
             without=self.accuracy_without(inside, first),
             units=self.units(inside),
             spread=float(np.exp(-np.sum(own[own > 0] * np.log(own[own > 0])))),
+            stands_out=False,
         )
 
     def units(self, inside: Mask) -> tuple[Leaning, ...]:

@@ -209,6 +209,9 @@ class Recommender(nn.Module, ABC):
     def make(self, user_count: int, item_count: int) -> None:
         """Create weights and buffers."""
 
+    def prepare(self, train: Interactions) -> None:
+        """Set what is read off the training events before the first step, such as their mean; nothing by itself."""
+
     @abstractmethod
     def embed(self, request: Request) -> Inputs:
         """Named inputs of the asked list; the only place that sees ids."""

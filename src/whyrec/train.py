@@ -64,6 +64,7 @@ def fit(
     if isinstance(model, Solved):
         model.solve(known if training.refit else data.train)
     else:
+        model.prepare(data.train)
         shown = sys.stderr.isatty() if progress is None else progress
         log = _Run(model, data, training, shown, watchers, None if checkpoint is None else Path(checkpoint)).go()
     model.known, model.log, model.trained_by = known, log, training

@@ -105,9 +105,9 @@ def diagnosed() -> Diagnosis:
     corner = (Leaning("scan", HOSTILE, 0.6, 0.5, 0.02), Leaning("scan", "rows 1-4", 0.1, -0.1, 0.3))
     spread = tuple(Leaning("scan", f"rows {row}-{row + 3}", 0.2, 0.2, 0.1) for row in (1, 5, 9, 13))
     clusters = (
-        Cluster(60, 0.6, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.8, 0.7, 0.9, 60), spread, 9.0),
-        Cluster(30, 0.3, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.1, 0.0, 0.2, 60), corner, 3.0),
-        Cluster(10, 0.1, accuracy, Estimate(0.9, 0.8, 1.0, 40), None, spread[:1], 1.0),
+        Cluster(60, 0.6, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.8, 0.7, 0.9, 60), spread, 9.0, False),
+        Cluster(30, 0.3, accuracy, Estimate(0.9, 0.8, 1.0, 40), Estimate(0.1, 0.0, 0.2, 60), corner, 3.0, True),
+        Cluster(10, 0.1, accuracy, Estimate(0.9, 0.8, 1.0, 40), None, spread[:1], 1.0, False),
     )
     number = np.zeros((100, 1), dtype=np.int64)
     return Diagnosis("mf", "lrp", clusters, accuracy, spread, 0.3, np.array([0.0, 0.1, 0.2, 0.5]), number, 0)
@@ -309,6 +309,6 @@ def test_groups_that_stand_out_come_first_each_with_its_units_and_both_accuracie
         "60 answers (60%)",
     ]
     assert [text.get_text() for text in answers.texts] == ["50%", "10%", "50%", "80%"]
-    assert any("1 smaller groups" in text.get_text() for text in figure.findobj(Text))
+    assert any("groups not shown: 1" in text.get_text() for text in figure.findobj(Text))
     with pytest.raises(InvalidSetting, match="most=0"):
         diagnosis(diagnosed(), most=0)

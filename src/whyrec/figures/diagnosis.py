@@ -135,6 +135,6 @@ def _legend(figure: Figure, found: Diagnosis, *, hidden: int) -> None:
     line = f"all answers ({found.accuracy.value:.0%})"
     handles.append(Line2D([], [], color=MUTED, linestyle=DASHES[0], label=line))
     figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8.5, labelcolor=INK)
-    count, more = sum(one.size for one in found.clusters), f"; {hidden} smaller groups are not shown" if hidden else ""
+    count, more = sum(one.size for one in found.clusters), f"; groups not shown: {hidden}" if hidden else ""
     note = f"{count:,} answers, {found.method}, separation {found.separation:.2f}; 95 % intervals over users{more}"
     figure.suptitle(note, x=0.01, ha="left", fontsize=8.5, color=MUTED, parse_math=False)
