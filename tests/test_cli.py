@@ -296,3 +296,43 @@ def refused(found: Run) -> Run:
     assert len(lines) == 1, found.err
     assert "Traceback" not in found.err
     return found
+
+
+def test_a_score_or_its_lead_is_explained_by_a_method_with_settings(run: Any, model: Path) -> None:
+    item = run("recommend", model, "--user", "u0001", "--json").json["items"][0]["item"]
+    words = ("explain", model, "--user", "u0001", "--item", item, "--json")
+    plain, lead = run(*words).json, run(*words, "--target", "margin@3").json
+    assert (plain["target_name"], lead["target_name"]) == ("logit", "margin@3")
+    assert plain["target"] == pytest.approx(plain["score"])
+    assert 0 < lead["target"] < plain["target"]
+    damped = run(*words, "--set", "epsilon=0.5").json
+    assert abs(damped["ledger"]["stabilizer"]) > 100 * abs(plain["ledger"]["stabilizer"])
+    other = run("recommend", model, "--user", "u0001", "--json").json["items"][1]["item"]
+    above = run(*words, "--target", f"contrast:{other}").json
+    assert above["target"] > 0
+
+
+def test_verdicts_can_be_about_a_lead_or_about_another_way_to_take_units_away(run: Any, model: Path) -> None:
+    words = ("verify", model, "--method", "lrp", "--method", "random", "--users", "20", "--json")
+    lead, shorter = run(*words, "--target", "margin").json, run(*words, "--operator", "delete").json
+    assert (lead["target"], lead["settings"]["operator"]) == ("margin@10", "mask")
+    assert (shorter["target"], shorter["settings"]["operator"]) == ("logit", "delete")
+    assert "use 'mask'" in refused(run(*words, "--target", "margin", "--operator", "delete")).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--target", "lead"), "--target lead: write logit, margin, margin@K with a length K of the list, or contrast"),
+        (("--target", "margin@x"), "--target margin@x: write logit"),
+        (("--set", "gama=1"), "lrp has no setting 'gama'; it has "),
+    ],
+)
+def test_a_wrong_target_or_setting_says_what_there_is(words: tuple[str, str], said: str, run: Any, model: Path) -> None:
+    found = run("explain", model, "--user", "u0001", "--item", "i0001", *words)
+    assert said in refused(found).err
+
+
+def test_the_errors_of_ratings_are_evaluated_by_name(run: Any, model: Path) -> None:
+    found = run("evaluate", model, "--protocol", "ratings", "--json").json
+    assert found["RMSE"]["value"] > found["MAE"]["value"] > 0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import whyrec as wr
-from whyrec.answers import answers_that_count
+from whyrec.answers import accuracy, answers_that_count, right_without
 from whyrec.dataset import Catalog, Column
 from whyrec.diagnosis import Diagnosis, diagnose
 from whyrec.errors import BadInput, InvalidSetting, NotApplicable
@@ -37,17 +37,22 @@ def labelled(labels: Tensor) -> Interactions:
 # ---------------------------------------------------------------- a watermark in a corner
 
 
-def pictures(count: int, marked_plain: float, marked_cross: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise, half of it with a faint cross at any of 16 places; some with a watermark in the first; labels, marks."""
+def pictures(
+    count: int, marked: tuple[float, float], *, seed: int, strength: float = 0.6
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise, half of it with a faint cross at any of 16 places; a watermark in the first place of some; labels, marks.
+
+    `marked` is the share of plain pictures, and of those with a cross, that carry the watermark.
+    """
     generator = torch.Generator().manual_seed(seed)
     images = 0.3 * torch.randn(count, 1, SIDE, PATCH, SIDE, PATCH, generator=generator)
     labels = (torch.rand(count, generator=generator) < 0.5).long()
     places = torch.randint(SIDE * SIDE, (count,), generator=generator)
     cross = torch.tensor([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]])
-    images[torch.arange(count), 0, places // SIDE, :, places % SIDE] += 0.8 * cross * labels[:, None, None]
-    marked = torch.rand(count, generator=generator) < torch.tensor([marked_plain, marked_cross])[labels]
-    images[marked, 0, 0, :, 0] += torch.tensor([[1.5, -1.5, 1.5], [-1.5, 1.5, -1.5], [1.5, -1.5, 1.5]])
-    return images.reshape(count, 1, SIDE * PATCH, SIDE * PATCH), labels, marked
+    images[torch.arange(count), 0, places // SIDE, :, places % SIDE] += strength * cross * labels[:, None, None]
+    carry = torch.rand(count, generator=generator) < torch.tensor(marked)[labels]
+    images[carry, 0, 0, :, 0] += torch.tensor([[1.5, -1.5, 1.5], [-1.5, 1.5, -1.5], [1.5, -1.5, 1.5]])
+    return images.reshape(count, 1, SIDE * PATCH, SIDE * PATCH), labels, carry
 
 
 def learned(images: Tensor, labels: Tensor) -> nn.Module:
@@ -58,7 +63,7 @@ def learned(images: Tensor, labels: Tensor) -> nn.Module:
             nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, 2),
         )  # fmt: skip
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-        for _ in range(400):
+        for _ in range(300):
             rows = torch.randint(len(labels), (64,))
             loss = F.cross_entropy(network(images[rows]), labels[rows])
             optimizer.zero_grad()
@@ -69,8 +74,8 @@ def learned(images: Tensor, labels: Tensor) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def misled() -> nn.Module:
-    """A network whose training pictures of crosses carried a watermark half of the time, and no others did."""
-    images, labels, _ = pictures(2000, 0.0, 0.5, seed=0)
+    """A network in whose training seven crosses out of ten came with a watermark, and nothing else did."""
+    images, labels, _ = pictures(2000, (0.0, 0.7), seed=0)
     return learned(images, labels)
 
 
@@ -80,35 +85,34 @@ def examined(network: nn.Module, images: Tensor, labels: Tensor) -> Diagnosis:
 
 
 def test_a_watermark_is_named_though_nobody_asked_for_it(misled: nn.Module) -> None:
-    images, labels, marked = pictures(300, 0.5, 0.5, seed=1)
+    images, labels, marked = pictures(300, (0.5, 0.5), seed=1)
     found = examined(misled, images, labels)
     (suspect,) = found.suspects
     assert suspect.units[0].title == CORNER
-    assert suspect.units[0].share > 10 * suspect.units[0].elsewhere
+    assert suspect.units[0].share > 5 * suspect.units[0].elsewhere
     members = torch.from_numpy(found.cluster_of[:, 0]) == found.clusters.index(suspect)
     assert marked[members].double().mean() > 0.85
     assert members[marked].double().mean() > 0.85
     assert suspect.without is not None
-    assert suspect.accuracy.high < 0.7 < 0.8 < suspect.without.low  # right again, once it cannot see the watermark
-    assert suspect.elsewhere.low > 0.95
+    assert suspect.accuracy.high < suspect.elsewhere.low
+    assert suspect.without.value > suspect.accuracy.value + 0.1  # right again, once it cannot see the watermark
 
 
 def test_a_watermark_shows_where_it_still_leads_to_right_answers(misled: nn.Module) -> None:
-    images, labels, _ = pictures(300, 0.0, 0.5, seed=1)  # as in training: nobody would notice by the accuracy
+    images, labels, _ = pictures(300, (0.0, 0.7), seed=1)  # as in training: nobody would notice by the accuracy
     found = examined(misled, images, labels)
-    assert found.accuracy.value > 0.99
+    assert found.accuracy.value > 0.95
     assert found.suspects[0].units[0].title == CORNER
     assert found.suspects[0].without is not None
-    assert found.suspects[0].without.high < 0.9
+    assert found.suspects[0].without.high < found.suspects[0].accuracy.low
 
 
 def test_without_a_watermark_no_place_is_suspected() -> None:
-    images, labels, _ = pictures(2000, 0.0, 0.0, seed=0)
+    images, labels, _ = pictures(2000, (0.0, 0.0), seed=0, strength=1.5)
     network = learned(images, labels)
-    images, labels, _ = pictures(300, 0.0, 0.0, seed=1)
+    images, labels, _ = pictures(300, (0.0, 0.0), seed=1, strength=1.5)
     found = examined(network, images, labels)
-    assert len(found.clusters) == SIDE * SIDE  # a group for each place that a cross can have
-    assert len({one.units[0].title for one in found.clusters}) == SIDE * SIDE
+    assert len({one.units[0].title for one in found.clusters}) > SIDE * SIDE / 2  # groups by where the cross is
     assert found.suspects == ()
 
 
@@ -209,6 +213,7 @@ def shop() -> tuple[Recommender, Interactions, Catalog]:
     model = wr.EASE().build(Catalog(Vocabulary(range(150), kind="user")), catalog)
     weights = torch.zeros(18, 18)
     weights[:8, :8] = weights[8:16, 8:16] = 0.3 + 0.01 * torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
+    weights[16, 8:16] = -0.1  # the coupon speaks against war
     weights[16, 17] = 3.0
     model.weights.copy_(weights.fill_diagonal_(0.0))
     model.known = known
@@ -232,7 +237,7 @@ def test_a_film_that_misleads_is_named_by_its_title() -> None:
     assert suspect.units[0].title == "Coupon"
     assert suspect.size == 50
     assert suspect.units[0].share == pytest.approx(1.0)
-    assert suspect.units[0].elsewhere == pytest.approx(0.0, abs=1e-12)
+    assert suspect.units[0].elsewhere < 0.02
     assert suspect.accuracy.value == 0.0
     assert suspect.without is not None
     assert suspect.without.value > 0.1
@@ -248,6 +253,14 @@ def test_past_items_can_be_counted_by_a_column_of_theirs() -> None:
     assert share["sea"] == pytest.approx(0.5)
     assert share["salt"] == pytest.approx(0.5)
     assert share["war"] == 0.0
+    model.weights[16, :8] = 0.3
+    both = explained(model, k=2)
+    brought = {one.title: one.relevance for one in both.contributions(0, 1)}  # four sea stories and the coupon
+    half = sum(amount for title, amount in brought.items() if title != "Coupon") / 2
+    mixed = profiles_of(both, np.array([0]), np.array([1]), by="shelf")
+    share = dict(zip(mixed.names, mixed.mean(np.array([True])), strict=True))
+    total = 2 * half + brought["Coupon"]
+    assert share == pytest.approx({"sea": half / total, "salt": half / total, "no shelf": brought["Coupon"] / total})
     first = [one.units[0] for one in diagnose(model, why, held_out, by="shelf").clusters]
     assert {one.title: one.share for one in first} == pytest.approx({"sea": 0.5, "war": 1.0, "no shelf": 1.0})
     with pytest.raises(InvalidSetting, match="'year': the items have no such column of words; they have shelf"):
@@ -269,17 +282,21 @@ def test_what_everybody_leans_on_is_named_though_no_group_stands_out_by_it() -> 
 
 
 def test_the_shares_of_an_answer_add_up_and_those_of_a_group_are_their_mean() -> None:
-    model, _, _ = shop()
+    model, held_out, _ = shop()
     why = explained(model, k=2)
     found = profiles_of(why, *np.ones((150, 2)).nonzero())
     assert np.bincount(found.answer, np.abs(found.share)) == pytest.approx(np.ones(len(found)))
-    row, place = 7, 1
+    row, place = 9, 1  # war stories, and the coupon against them
     own = {one.title: one.relevance for one in why.contributions(row, place)}
     total = sum(map(abs, own.values()))
     answer = int(np.flatnonzero((found.lists == row) & (found.places == place))[0])
     mean = found.mean(np.arange(len(found)) == answer, size=False)
+    assert own["Coupon"] < 0 < total
     for name, value in own.items():
         assert mean[found.names.index(name)] == pytest.approx(value / total)
+    (only,) = diagnose(model, why, held_out.where(held_out.users == row), answers=2).clusters
+    signs = {unit.title: (unit.share, unit.sign) for unit in only.units}
+    assert signs["Coupon"] == pytest.approx((0.5 + 0.05 / total, 0.5 - 0.05 / total))
 
 
 def test_likeness_is_the_cosine_of_laid_out_profiles_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,6 +346,54 @@ def test_what_it_says_names_the_group_its_unit_and_both_accuracies() -> None:
     said = str(diagnose(model, explained(model, k=1), held_out))
     assert "50 answers (33%) rest on Coupon: 100% of their relevance, 0% elsewhere" in said
     assert "150 answers, lrp" in said
+
+
+def leaning(*groups: tuple[int, str]) -> list[str]:
+    """Names of what stands out where so many answers of each group rest on so many letters alike."""
+    names = [*"abcdefghijkl"]
+    rows = [[float(name in letters) / len(letters) for name in names] for size, letters in groups for _ in range(size)]
+    network = nn.Linear(len(names), 1)
+    nn.init.ones_(network.weight)
+    model = wr.adapt(network.eval(), {"row": wr.Columns(torch.tensor(rows), names, baseline="zero")})
+    why = wr.explain(model, wr.recommend(model, k=1), wr.LRP(0))
+    found = diagnose(model, why, np.ones(len(rows), dtype=np.bool_))
+    assert sorted(one.size for one in found.clusters) == sorted(size for size, _ in groups)
+    return [one.units[0].title for one in found.suspects]
+
+
+def test_a_group_stands_out_by_one_unit_and_more_than_other_such_groups_do() -> None:
+    assert leaning((60, "a"), (40, "bcdefg")) == ["a"]
+    assert leaning((60, "bcdefg"), (10, "a")) == ["a"]
+    assert leaning((60, "bcdefg"), (9, "a")) == []  # too few
+    assert leaning((60, "abcd"), (40, "efghijkl")) == ["a"]  # a quarter each
+    assert leaning((60, "abcde"), (40, "fghijkl")) == []
+    assert leaning((60, "a"), (29, "b"), (40, "cdefgh")) == ["a"]
+    assert leaning((60, "a"), (31, "b"), (40, "cdefgh")) == []  # it is how these rows are
+    assert leaning((80, "a"), (20, "b"), (20, "c"), (20, "d")) == ["a"]
+    assert leaning((80, "a"), (80, "b"), (20, "cdefgh"), (20, "i")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_lists_made_again_with_everything_in_sight_are_the_same_lists(exclude_seen: bool) -> None:
+    model, _, _ = shop()
+    model.weights[:16, 16] = 5.0  # seen or not, the coupon has the best score
+    lists = wr.recommend(model, k=3, exclude_seen=exclude_seen)
+    known = model.require_known()
+    hits, _ = answers_that_count(lists, known)
+    assert hits.any() != exclude_seen
+    nothing = np.zeros(lists.history.shape, dtype=np.bool_)
+    rows = np.arange(150)
+    assert np.array_equal(right_without(model, lists, known, rows, "history", nothing), hits)
+    assert np.array_equal(right_without(model, lists, known, rows[7:9], "history", nothing[7:9]), hits[7:9])
+
+
+def test_accuracy_is_a_mean_over_users_and_an_empty_place_is_not_right() -> None:
+    assert accuracy(np.array([1.0, 0.0, 1.0]), np.array([4, 4, 9])).value == 0.75
+    model, _, _ = shop()
+    first_item = Interactions(np.arange(150), np.zeros(150, dtype=np.int64), user_count=150, item_count=18)
+    lists = wr.recommend(model, k=18)
+    hits, _ = answers_that_count(lists, first_item)
+    assert hits.sum() == (lists.item_rows == 0).sum()
 
 
 def test_units_that_each_item_brings_are_not_taken_away() -> None:

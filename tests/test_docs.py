@@ -78,6 +78,14 @@ def test_the_trained_module_of_the_how_to_page_is_explained_and_judged(capsys: p
         assert words in said
 
 
+def test_the_shortcut_of_the_how_to_page_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        exec(blocks("docs/how-to/find-shortcuts.md")[0], {})  # noqa: S102 (our own page)
+    suspects = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert len(suspects) == 1
+    assert "rest on portable machine" in suspects[0]
+
+
 def test_the_readme_names_only_what_is_there() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"\bwr\.(\w+)", readme)):

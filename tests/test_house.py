@@ -24,8 +24,8 @@ ORDER = [
     "errors", "settings", "search_space", "kinds",
     "interactions", "dataset", "tables", "lines", "frames", "cells", "reading", "split", "event_table", "datasets",
     "sources",
-    "training", "chance", "recommender", "vectors", "pair_network", "item_weights", "lazy_adam",
-    "negatives", "losses", "co_occurrence", "metrics", "ranking",
+    "training", "chance", "recommender", "vectors", "column_inputs", "pair_network", "dense_network",
+    "item_weights", "lazy_adam", "negatives", "losses", "rating_vectors", "co_occurrence", "metrics", "ranking",
     "models", "named_inputs", "trained_module", "objectives", "resume", "train", "loggers", "checkpoint", "pretraining",
     "tuning", "folded_in",
     "recommendations", "statistics", "evaluation", "comparison", "ratings",
@@ -34,10 +34,11 @@ ORDER = [
     "targets", "question", "background", "backward", "gradients", "copies", "coalitions", "subsets", "designs",
     "paths", "differences", "explainers", "explanation", "counterfactuals", "influences", "support",
     "spearman", "orders", "rank_game", "faithfulness", "complexity", "verification", "operators", "gates", "bench",
+    "self_tests",
     "planted_truth", "planted_columns", "planted_histories", "worlds", "planted_students", "planted_scores",
-    "standings", "report_card", "reasons", "exchanged", "parameters",
+    "standings", "report_card", "reasons", "exchanged", "parameters", "sensitive", "method_table",
     "spectral", "profiles", "answers", "diagnosis",
-    "figures", "report_content", "html_report", "demo", "doctor", "data_doctor", "arguments", "cli",
+    "figures", "report_content", "html_report", "demo", "doctor", "data_doctor", "arguments", "console", "cli",
 ]
 # fmt: on
 """Rooms from top to bottom: a file imports only from rooms above its own. Plural ones are folders."""

@@ -37,8 +37,15 @@ EVENTS = {
 }
 """What each user took, the first first."""
 ITEMS = ("egg", "fig", "jam", "nut", "oat", "pea", "rye", "tea")
-SMALL = {"ials": {"factors": 4}}
-"""Settings that fit the pantry: with more factors than items iALS solves every score to zero, but for rounding."""
+SMALL: Mapping[str, Mapping[str, object]] = {
+    "ials": {"factors": 4},
+    "attention_ncf": {"factors": 4, "depth": 2, "tokens": 2},
+    "biased_mf": {"factors": 4},
+    "ncf_regressor": {"factors": 4, "width": 8},
+    "residual_hybrid": {"factors": 3, "width": 8},
+}
+"""Settings that fit the pantry: with more factors than items iALS solves every score to zero, but for rounding, long
+vectors of random numbers look at one token alone, and all sets of factors can be tried of short ones."""
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -65,12 +72,17 @@ def split() -> Split:
 
 
 def with_random_weights(model: Model, *, seed: int = 0) -> Model:
-    """The same model in eval mode with every floating weight, bias and buffer drawn from N(0, 1/4)."""
+    """The same model in eval mode with every number drawn from N(0, 1/4), variances positive, yes for yes or no."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(torch.randn(tensor.shape, generator=generator, dtype=torch.float64) / 2)
+            elif tensor.dtype is torch.bool:
+                tensor.fill_(True)
+        for name, tensor in model.named_buffers():
+            if name.endswith("running_var"):
+                tensor.abs_()
     return model.eval()
 
 
@@ -84,6 +96,10 @@ def without_biases(model: Model) -> Model:
 
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "attention_ncf, id": ("attention_ncf", {"factors": 4, "depth": 2, "tokens": 2, "user": "id"}),
+    "biased_mf, past items": ("biased_mf", {"factors": 4, "implicit": True}),
+    "ncf_regressor, past items and norm": ("ncf_regressor", {"factors": 4, "implicit": True, "batch_norm": True}),
+    "residual_hybrid, past items": ("residual_hybrid", {"factors": 4, "implicit": True, "alpha": "learned"}),
     "mlp, bilinear": ("mlp", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
     "neumf, bilinear": ("neumf", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
     "neumf, bilinear fusion": ("neumf", {"factors": 4, "depth": 2, "fusion": "bilinear"}),

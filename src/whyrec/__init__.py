@@ -50,15 +50,24 @@ if TYPE_CHECKING:
     from whyrec.folded_in import fold_in
     from whyrec.html_report import report
     from whyrec.influences import influence
+    from whyrec.method_table import side_by_side
+    from whyrec.models.attention_ncf import AttentionNCF
     from whyrec.models.autoencoder import Autoencoder
+    from whyrec.models.bias_only import BiasOnly
+    from whyrec.models.biased_mf import BiasedMF
     from whyrec.models.ease import EASE
+    from whyrec.models.feature_mlp import FeatureMLP
     from whyrec.models.gmf import GMF
     from whyrec.models.ials import IALS
     from whyrec.models.item_knn import ItemKNN
     from whyrec.models.mf import MF
     from whyrec.models.mlp import MLP
+    from whyrec.models.ncf_regressor import NCFRegressor
     from whyrec.models.neumf import NeuMF
     from whyrec.models.popularity import Popularity
+    from whyrec.models.rating_item_knn import RatingItemKNN
+    from whyrec.models.rating_user_knn import RatingUserKNN
+    from whyrec.models.residual_hybrid import ResidualHybrid
     from whyrec.models.user_knn import UserKNN
     from whyrec.named_inputs import Columns, Patches
     from whyrec.pair_relevance import bilrp
@@ -69,6 +78,8 @@ if TYPE_CHECKING:
     from whyrec.recommendations import recommend
     from whyrec.recommender import Part, Recommender, Request
     from whyrec.report_card import operator_agreement, verify
+    from whyrec.self_tests import self_test
+    from whyrec.sensitive import sensitive_share
     from whyrec.split import by_ratio, by_time, given, k_fold, leave_last_out
     from whyrec.standings import Contest, leaderboard
     from whyrec.support import supported
@@ -110,15 +121,24 @@ _HOMES = {
     "explanation": ("explain",),
     "folded_in": ("fold_in",),
     "influences": ("influence",),
+    "method_table": ("side_by_side",),
+    "models.attention_ncf": ("AttentionNCF",),
     "models.autoencoder": ("Autoencoder",),
+    "models.bias_only": ("BiasOnly",),
+    "models.biased_mf": ("BiasedMF",),
     "models.ease": ("EASE",),
+    "models.feature_mlp": ("FeatureMLP",),
     "models.gmf": ("GMF",),
     "models.ials": ("IALS",),
     "models.item_knn": ("ItemKNN",),
     "models.mf": ("MF",),
     "models.mlp": ("MLP",),
+    "models.ncf_regressor": ("NCFRegressor",),
     "models.neumf": ("NeuMF",),
     "models.popularity": ("Popularity",),
+    "models.rating_item_knn": ("RatingItemKNN",),
+    "models.rating_user_knn": ("RatingUserKNN",),
+    "models.residual_hybrid": ("ResidualHybrid",),
     "models.user_knn": ("UserKNN",),
     "pair_relevance": ("bilrp",),
     "named_inputs": ("Columns", "Patches"),
@@ -129,6 +149,8 @@ _HOMES = {
     "recommendations": ("recommend",),
     "recommender": ("Part", "Recommender", "Request"),
     "html_report": ("report",),
+    "self_tests": ("self_test",),
+    "sensitive": ("sensitive_share",),
     "split": ("by_ratio", "by_time", "given", "k_fold", "leave_last_out"),
     "standings": ("Contest", "leaderboard"),
     "targets": ("Contrast", "Logit", "Margin"),
@@ -151,8 +173,11 @@ __all__ = [
     "LRP",
     "MF",
     "MLP",
+    "AttentionNCF",
     "AttentionWeights",
     "Autoencoder",
+    "BiasOnly",
+    "BiasedMF",
     "ByCosine",
     "ByPopularity",
     "Columns",
@@ -161,6 +186,7 @@ __all__ = [
     "DeepLIFT",
     "ExactShapley",
     "ExpectedGradients",
+    "FeatureMLP",
     "GradientTimesInput",
     "History",
     "IntegratedGradients",
@@ -170,15 +196,19 @@ __all__ = [
     "LeaveOneOut",
     "Logit",
     "Margin",
+    "NCFRegressor",
     "NeuMF",
     "Part",
     "Patches",
     "PermutationShapley",
     "Popularity",
     "Random",
+    "RatingItemKNN",
     "RatingScale",
+    "RatingUserKNN",
     "Recommender",
     "Request",
+    "ResidualHybrid",
     "SmoothGrad",
     "Training",
     "UserKNN",
@@ -215,6 +245,9 @@ __all__ = [
     "recommend",
     "report",
     "save",
+    "self_test",
+    "sensitive_share",
+    "side_by_side",
     "supported",
     "tune",
     "verified_reasons",

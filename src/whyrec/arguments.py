@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from whyrec import kinds
 from whyrec.errors import InvalidSetting
+
+if TYPE_CHECKING:  # PyTorch takes a second to import: only commands that need it should wait
+    from whyrec.explanation import Explainer
+    from whyrec.targets import Target
 
 Folder = Annotated[Path, typer.Argument(help="A folder made by `whyrec fit` or `whyrec demo`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -17,6 +22,15 @@ Seed = Annotated[int, typer.Option(help="Where all chance comes from.")]
 User = Annotated[str | None, typer.Option(help="Id of a known user.")]
 History = Annotated[str | None, typer.Option(help="Past items of somebody new, as ID,ID,...")]
 Method = Annotated[str, typer.Option(help="How to explain; the name of a file in explainers/.")]
+MethodSettings = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE, a setting of the method; may be given several times.")
+]
+About = Annotated[
+    str, typer.Option("--target", help="What to explain: logit, margin (lead over the 10th), margin@K or contrast:ID.")
+]
+Operator = Annotated[
+    Literal["mask", "delete", "replace", "marginal"], typer.Option(help="What taking a unit away means.")
+]
 UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.")]
 ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids.")]
 RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings.")]
@@ -68,6 +82,35 @@ def ids_of(history: str | None) -> list[str] | None:
 def listed(text: str) -> list[str]:
     """The names of NAME,NAME,...; blanks around them do not count."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def target_of(text: str) -> Target:
+    """What an explanation is about, as it is written on the command line.
+
+    >>> target_of("margin@20"), target_of("contrast:i7")
+    (Margin(k=20, among=100), Contrast(item='i7'))
+    """
+    from whyrec.targets import Contrast, Logit, Margin
+
+    kind, _, rest = text.partition(":" if text.startswith("contrast") else "@")
+    if kind == "contrast" and rest:
+        return Contrast(rest)
+    if kind == "margin" and (rest.isdigit() or text == "margin"):
+        return Margin(int(rest or 10))
+    if text == "logit":
+        return Logit()
+    raise InvalidSetting(f"--target {text}: write logit, margin, margin@K with a length K of the list, or contrast:ID")
+
+
+def explainer_of(name: str, given: list[str] | None = None) -> Explainer:
+    """A method by its file's name, set as KEY=VALUE says."""
+    method = kinds.load("explainers", name)
+    (values,) = sorted_settings(given or [], method)
+    known = [field.name for field in fields(method)]
+    if unknown := sorted(set(values) - set(known)):
+        raise InvalidSetting(f"{name} has no setting {unknown[0]!r}; it has {', '.join(known) or 'no settings'}")
+    explainer: Explainer = method(**values)
+    return explainer
 
 
 def _value(text: str) -> Any:

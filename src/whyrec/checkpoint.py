@@ -44,6 +44,11 @@ def save(model: Recommender, folder: str | Path, *, split: Split | None = None, 
             f"a {type(model).__name__} takes its own code to come back, which a folder does not hold; "
             "save the weights of the module itself, and adapt it again when it is loaded"
         )
+    if without_data and model.reads_columns:
+        raise NotApplicable(
+            f"a {type(model).__name__} scores from the columns of users and items, which without_data leaves out; "
+            "save it with its data, or exclude the columns that must not be kept and train again"
+        )
     folder = Path(folder)
     _refuse_to_lose(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

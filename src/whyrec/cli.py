@@ -6,16 +6,15 @@ is imported only by commands that need it.
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from whyrec.arguments import (
+    About,
     AsJson,
     Duplicates,
     Folder,
@@ -23,7 +22,9 @@ from whyrec.arguments import (
     ItemColumn,
     Items,
     Method,
+    MethodSettings,
     Model,
+    Operator,
     RatingColumn,
     Seed,
     Source,
@@ -31,11 +32,14 @@ from whyrec.arguments import (
     User,
     UserColumn,
     Users,
+    explainer_of,
     ids_of,
     listed,
     require_one_of,
     sorted_settings,
+    target_of,
 )
+from whyrec.console import answer_of, show, tell
 from whyrec.errors import WhyrecError
 
 if TYPE_CHECKING:
@@ -70,8 +74,8 @@ def demo(
     """Run everything on the bundled world, offline, and leave a report."""
     from whyrec.demo import demo as run
 
-    found = run(out, seed=seed, tell=_tell)
-    _show(
+    found = run(out, seed=seed, tell=tell)
+    show(
         {"folder": str(out), "seconds": found.seconds, "metrics": found.metrics, "card": found.card},
         f"done in {found.seconds:.0f} s: open {out / 'report.html'}",
         as_json,
@@ -139,7 +143,7 @@ def fit(
         if best and best.validation is not None
         else ""
     )
-    _show(about, f"saved {model} to {out}{chosen}", as_json)
+    show(about, f"saved {model} to {out}{chosen}", as_json)
 
 
 @app.command()
@@ -167,15 +171,16 @@ def tune(
 
     (fixed,) = sorted_settings(settings or [], Training)
     split = _split(data, Columns(user, item, rating, time), users, items, duplicates)
-    found = tuning.tune_into(out, model, split, minutes=minutes, trials=trials, fixed=fixed, seed=seed, tell=_tell)
-    _show({"folder": str(out), **found.to_json()}, f"{found}\nsaved the best model to {out / 'model'}", as_json)
+    found = tuning.tune_into(out, model, split, minutes=minutes, trials=trials, fixed=fixed, seed=seed, tell=tell)
+    show({"folder": str(out), **found.to_json()}, f"{found}\nsaved the best model to {out / 'model'}", as_json)
 
 
 @app.command()
 def evaluate(
     folder: Folder,
     protocol: Annotated[
-        Literal["full", "sampled"], typer.Option(help="Against all items, or against 99 unseen ones.")
+        Literal["full", "sampled", "ratings"],
+        typer.Option(help="Rank against all items, or against 99 unseen ones; or the errors of ratings."),
     ] = "full",
     metrics: Annotated[
         str, typer.Option(help="What to measure: names of files in metrics/, NAME,NAME.")
@@ -186,19 +191,24 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Rank held-out items: metrics with 95 % intervals, simple baselines beside."""
-    from whyrec import evaluation
+    from whyrec import evaluation, ratings
     from whyrec.checkpoint import load, load_split
 
+    model, split = load(folder), load_split(folder)
+    if protocol == "ratings":
+        errors = ratings.evaluate_ratings(model, split, max_memory=max_memory)
+        show(errors.to_json(), str(errors), as_json)
+        return
     found = evaluation.evaluate(
-        load(folder),
-        load_split(folder),
+        model,
+        split,
         protocol=protocol,
         metrics=listed(metrics),
         baselines=listed(baselines),
         seed=seed,
         max_memory=max_memory,
     )
-    _show(found.to_json(), str(found), as_json)
+    show(found.to_json(), str(found), as_json)
 
 
 @app.command()
@@ -217,7 +227,7 @@ def recommend(
     past = ids_of(history)
     lists = recommendations.recommend(load(folder), None if user is None else [user], history=past, k=k)
     items = [{"rank": one.rank, "item": one.item, "title": one.title, "score": one.score} for one in lists.lines(0)]
-    _show({"user": lists.user(0), "items": items}, str(lists), as_json)
+    show({"user": lists.user(0), "items": items}, str(lists), as_json)
 
 
 @app.command()
@@ -227,45 +237,20 @@ def explain(
     user: User = None,
     history: History = None,
     method: Method = "lrp",
+    settings: MethodSettings = None,
+    target: About = "logit",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Split a score over the model's inputs, with the account that has to add up."""
-    from whyrec import explanation, kinds, recommendations
+    from whyrec import explanation, recommendations
     from whyrec.checkpoint import load
 
     require_one_of(user, history)
     model = load(folder)
     lists = recommendations.list_of(model, user, item, ids_of(history))
-    why = explanation.explain(model, lists, kinds.load("explainers", method)(), seed=seed)
-    line, ledger = lists.lines(0)[0], why.ledger
-    contributions = why.contributions(0, 0)
-    account = {
-        name: float(getattr(ledger, name)[0, 0]) for name in ("inputs", "bias", "stabilizer", "reference", "gap")
-    }
-    target = float(ledger.target[0, 0])
-    document = {
-        "user": line.user,
-        "item": line.item,
-        "title": line.title,
-        "score": line.score,
-        "target": target,
-        "target_name": why.target,
-        "method": why.method,
-        "parts": [
-            {"part": one.part, "unit": one.unit, "title": one.title, "relevance": one.relevance}
-            for one in contributions
-        ],
-        "ledger": account,
-        "complete": why.attribution.complete,
-        "seconds": why.seconds,
-    }
-    lines = [f"{line.title} for {line.user}: {target:.3f} ({why.target}), explained by {why.method}"]
-    lines += [f"{one.relevance:+8.3f}  {one.title}" for one in contributions[:10]]
-    if len(contributions) > 10:
-        lines.append(f"{sum(one.relevance for one in contributions[10:]):+8.3f}  {len(contributions) - 10} more")
-    lines.append("ledger: " + ", ".join(f"{name} {amount:+.4g}" for name, amount in account.items()))
-    _show(document, "\n".join(lines), as_json)
+    why = explanation.explain(model, lists, explainer_of(method, settings), target=target_of(target), seed=seed)
+    show(*answer_of(lists.lines(0)[0], why), as_json)
 
 
 @app.command()
@@ -274,18 +259,21 @@ def verify(
     method: Annotated[list[str] | None, typer.Option(help="A method to judge; may be given several times.")] = None,
     users: Annotated[int, typer.Option(help="Users to judge on, at most.")] = 200,
     k: Annotated[int, typer.Option("-k", help="Units taken away, or kept, at once.")] = 5,
+    target: About = "logit",
+    operator: Operator = "mask",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Judge explanations by taking units away: floor, ceiling, interval, verdict."""
-    from whyrec import kinds, report_card, verification
+    from whyrec import report_card, verification
     from whyrec.settings import make
 
     model, lists = _lists(folder)
-    settings = make(verification.Verification, {"users": users, "k": k, "seed": seed}, owner="Verification")
-    names = method or ["lrp", "occlusion", "gradient", "random"]
-    card = report_card.verify(model, lists, [kinds.load("explainers", name)() for name in names], settings=settings)
-    _show(card.to_json(), str(card), as_json)
+    asked = {"users": users, "k": k, "operator": operator, "seed": seed}
+    settings = make(verification.Verification, asked, owner="Verification")
+    judged = [explainer_of(name) for name in method or ["lrp", "occlusion", "gradient", "random"]]
+    card = report_card.verify(model, lists, judged, target=target_of(target), settings=settings)
+    show(card.to_json(), str(card), as_json)
 
 
 @app.command()
@@ -293,30 +281,33 @@ def report(
     folder: Folder,
     to: Annotated[Path, typer.Option(help="The HTML file to write.")],
     method: Method = "lrp",
+    target: About = "logit",
+    operator: Operator = "mask",
     baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity,ease",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """One HTML file: data, lists, reasons, verdicts, and how they were made. Opens offline."""
-    from whyrec import evaluation, explanation, html_report, kinds, report_card, verification
+    from whyrec import evaluation, explanation, html_report, report_card, verification
     from whyrec.checkpoint import load_split
 
     model, lists = _lists(folder)
     split = load_split(folder)
-    explainer = kinds.load("explainers", method)()
-    judged = [explainer, *(kinds.load("explainers", name)() for name in ("occlusion", "random") if name != method)]
-    card = report_card.verify(model, lists, judged, settings=verification.Verification(seed=seed))
+    explainer, about = explainer_of(method), target_of(target)
+    judged = [explainer, *(explainer_of(name) for name in ("occlusion", "random") if name != method)]
+    settings = verification.Verification(operator=operator, seed=seed)
+    card = report_card.verify(model, lists, judged, target=about, settings=settings)
     html_report.report(
         model,
         lists,
-        explanation.explain(model, lists.best(3), explainer, seed=seed),
+        explanation.explain(model, lists.best(3), explainer, target=about, seed=seed),
         card,
         to=to,
         evaluation=evaluation.evaluate(model, split, baselines=listed(baselines), seed=seed),
         split=split,
         seed=seed,
     )
-    _show({"report": str(to)}, f"wrote {to}", as_json)
+    show({"report": str(to)}, f"wrote {to}", as_json)
 
 
 @app.command()
@@ -339,9 +330,9 @@ def check(
     columns = Columns(user, item, rating, time)
     found = open_data(source, columns=columns, users=users, items=items, duplicates=duplicates)
     for noticed in found.dataset.findings if isinstance(found, Split) else found.findings:
-        _tell(noticed)
+        tell(noticed)
     findings = findings_of(found)
-    _show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
+    show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
 
 
 @app.command()
@@ -350,7 +341,7 @@ def doctor(as_json: AsJson = False) -> None:
     from whyrec.doctor import installation
 
     findings = installation()
-    _show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
+    show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
     if any(one.level == "bad" for one in findings):
         raise typer.Exit(1)
 
@@ -361,7 +352,7 @@ def _split(source: str, columns: Columns, users: Path | None, items: Path | None
 
     split = open_split(source, columns=columns, users=users, items=items, duplicates=duplicates)
     for noticed in split.dataset.findings:
-        _tell(noticed)
+        tell(noticed)
     return split
 
 
@@ -372,23 +363,6 @@ def _lists(folder: Path) -> tuple[Recommender, Recommendations]:
 
     model = load(folder)
     return model, lists_of(model, k=10)
-
-
-def _show(document: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False) if as_json else text)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity: what could not be measured is null."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

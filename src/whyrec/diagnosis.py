@@ -23,7 +23,7 @@ from whyrec.recommender import Recommender
 from whyrec.spectral import spectral_groups
 from whyrec.statistics import Array, Estimate
 
-MUCH, TIMES, FEWEST = 0.25, 4.0, 10
+MUCH, TIMES, FEWEST = 0.25, 2.0, 10
 """A group stands out by a unit that takes so much of its relevance, so many times what it takes elsewhere, in so many
 answers at least."""
 

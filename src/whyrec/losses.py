@@ -1,9 +1,12 @@
-"""How wrong a batch of scores is, beside what is wanted: both (users, items)."""
+"""How wrong a batch of scores is, beside what is wanted, both (users, items); and how long the vectors they rest on."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from whyrec.recommender import Inputs, spread, vector
 
 
 def log_loss(scores: Tensor, wanted: Tensor) -> Tensor:
@@ -52,3 +55,18 @@ def squared(scores: Tensor, wanted: Tensor) -> Tensor:
     2.0
     """
     return F.mse_loss(scores, wanted)
+
+
+def ridge(inputs: Inputs) -> Tensor:
+    """Squared length of what each score is read from, the mean over scores and the sum over parts.
+
+    Past items that a score only sums count by their sum. As each score pays for its own vectors, those that are read
+    often weigh as much beside their errors as those that are not (Koren 2008, Factorization meets the neighborhood).
+
+    >>> from whyrec.recommender import Part
+    >>> user, bias = torch.full((2, 1, 3, 1), 2.0), torch.tensor([[[1.0]], [[3.0]]])
+    >>> float(ridge({"user": Part.of(user), "bias": Part.of(bias)}))
+    17.0
+    """
+    read = ((part.values.sum(2) if part.summed else vector(part), part.index) for part in inputs.values())
+    return torch.stack([spread(one.square().sum(-1, keepdim=True), index).mean() for one, index in read]).sum()

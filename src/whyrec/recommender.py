@@ -151,6 +151,8 @@ class Recommender(nn.Module, ABC):
     """What `fit` trains it by where nobody says otherwise."""
     belongs_elsewhere: ClassVar[bool] = False
     """Whether it takes somebody else's code to make the model, so that a folder cannot bring it back."""
+    reads_columns: ClassVar[bool] = False
+    """Whether it scores from the columns of users and items, so that a folder without them cannot bring it back."""
 
     log: tuple[Epoch, ...]
     """One record per training epoch; empty for closed forms."""
@@ -291,6 +293,14 @@ class Attending(Protocol):
 
     def attention(self, inputs: Inputs) -> Mapping[str, Tensor]:
         """The weights of each part that it attends to, (users, items, *unit), the mean over heads; padding has 0."""
+
+
+@runtime_checkable
+class Penalised(Protocol):
+    """A model that is trained with a penalty on what it reads, beside the loss."""
+
+    def penalty(self, inputs: Inputs) -> Tensor:
+        """What is added to the loss of a batch, one number."""
 
 
 def scores_of(model: Recommender, request: Request) -> Tensor:

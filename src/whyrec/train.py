@@ -21,7 +21,7 @@ from whyrec.chance import seeded
 from whyrec.errors import WhyrecError
 from whyrec.lazy_adam import LazyAdam
 from whyrec.objectives import Batch, Objective, objective
-from whyrec.recommender import Recommender, Solved
+from whyrec.recommender import Penalised, Recommender, Solved
 from whyrec.settings import to_json
 from whyrec.split import Split, TrainingData
 from whyrec.training import Epoch, Training, chosen_epoch
@@ -215,10 +215,11 @@ def _without_validation(data: TrainingData) -> TrainingData:
 
 
 def step(model: Recommender, batch: Batch, optimizer: LazyAdam, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """One step of gradient descent; the loss before it, detached."""
+    """One step of gradient descent; the loss before it, without a penalty, detached."""
     optimizer.zero_grad()
-    wrong = loss(model.score(model.embed(batch.request)), batch.wanted)
-    wrong.backward()
+    inputs = model.embed(batch.request)
+    wrong = loss(model.score(inputs), batch.wanted)
+    (wrong + model.penalty(inputs) if isinstance(model, Penalised) else wrong).backward()
     optimizer.step()
     return wrong.detach()
 

@@ -24,6 +24,10 @@ from whyrec.settings import settings
 
 UserSource = Literal["id", "history"]
 
+DENSE_UP_TO = 10
+"""Up to so many rows of a table for each place of a history, one product with the whole table is faster than fetching
+the rows of each: 6 times for histories of 700 places in a table of 1,682 rows, forwards and backwards."""
+
 
 @settings
 class History:
@@ -121,7 +125,11 @@ def past_items(request: Request, table: nn.Embedding, exponent: float) -> Part:
 def _summed(rows: Tensor, weights: Tensor, table: nn.Embedding) -> Tensor:
     if rows.shape[1] == 0:
         return table.weight.new_zeros(len(rows), 1, 1, table.embedding_dim)
-    summed = F.embedding_bag(rows, table.weight, mode="sum", per_sample_weights=weights)
+    if len(table.weight) <= DENSE_UP_TO * rows.shape[1]:
+        counts = table.weight.new_zeros(len(rows), len(table.weight)).scatter_add_(1, rows, weights)
+        summed = counts @ table.weight
+    else:
+        summed = F.embedding_bag(rows, table.weight, mode="sum", per_sample_weights=weights)
     return summed[:, None, None, :]
 
 

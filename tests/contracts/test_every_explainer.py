@@ -54,6 +54,7 @@ OF_ANY_PART = [name for name in EXPLAINERS if name not in (*OF_DATA, *OF_ATTENTI
 BY_RULES = ["deep_lift", *(name for name in EXPLAINERS if hasattr(kinds.load("explainers", name)(), "plan"))]
 REFUSED = [(name, model) for name in BY_RULES for model in WITHOUT_RULES]
 REFUSED += [("intrinsic", model) for model in models_that_are_no_sums()]
+REFUSED += [(name, model) for name in OF_DATA for model in MODELS if built(model).history_limit == 0]
 REFUSED += [(name, model) for name in OF_ATTENTION for model in MODELS if not isinstance(built(model), Attending)]
 PAIRS = [(name, model) for name in EXPLAINERS for model in MODELS if (name, model) not in REFUSED]
 

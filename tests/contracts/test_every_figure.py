@@ -28,11 +28,14 @@ from whyrec.explanation import Contribution
 from whyrec.figures.bars import bars
 from whyrec.figures.by_epoch import by_epoch
 from whyrec.figures.by_setting import by_setting
+from whyrec.figures.contributions import contributions as contributions_by_method
 from whyrec.figures.diagnosis import diagnosis
 from whyrec.figures.heat_map import heat_map
 from whyrec.figures.learning import learning
 from whyrec.figures.main_parameters import main_parameters
 from whyrec.figures.removal import removal
+from whyrec.figures.waterfall import waterfall
+from whyrec.method_table import SideBySide
 from whyrec.parameters import MainParameter, MainParameters
 from whyrec.report_card import ReportCard
 from whyrec.standings import Contest, Entry, Floor, Leaderboard, Standing
@@ -113,7 +116,16 @@ def diagnosed() -> Diagnosis:
     return Diagnosis("mf", "lrp", clusters, accuracy, spread, 0.3, np.array([0.0, 0.1, 0.2, 0.5]), number, 0)
 
 
+def methods() -> SideBySide:
+    titles = (HOSTILE, "age", "genres", "year")
+    up, down = Estimate(0.6, 0.4, 0.8, 90), Estimate(-0.4, -0.6, -0.2, 90)
+    unclear, small = Estimate(-0.004, -0.1, 0.1, 90), Estimate(0.2, 0.1, 0.3, 90)
+    means = {"lrp": (up, down, unclear, small), HOSTILE[:-1]: (up, small, unclear, small)}
+    return SideBySide(titles, means, np.array([[1.0, 0.4], [0.4, 1.0]]), {"lrp": 0.21, HOSTILE[:-1]: 1234.5})
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
+    SideBySide: methods,
     Mapping[str, Mapping[str, Sequence[float]]]: runs,
     Mapping[str, Mapping[int, Mapping[str, Estimate]]]: models,
     Sequence[Contribution]: contributions,
@@ -308,7 +320,39 @@ def test_groups_that_stand_out_come_first_each_with_its_units_and_both_accuracie
         "30 answers (30%)  ▸ stands out",
         "60 answers (60%)",
     ]
+    assert [text.get_text() for text in units.texts][1:3] == ["60% | 2%", "10% | 30%"]
     assert [text.get_text() for text in answers.texts] == ["50%", "10%", "50%", "80%"]
     assert any("groups not shown: 1" in text.get_text() for text in figure.findobj(Text))
     with pytest.raises(InvalidSetting, match="most=0"):
         diagnosis(diagnosed(), most=0)
+
+
+def test_methods_stand_side_by_side_with_what_they_agree_on() -> None:
+    axes = contributions_by_method(methods(), most=3).axes[0]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows[1:] == ["age", "year", "rank agreement", "ms a score"]
+    words = [text.get_text() for text in axes.texts]
+    assert words[:9] == ["+0.50", "+0.60", "+ all", "−0.33", "+0.20", "they differ", "+0.17", "+0.20", "+ all"]
+    assert words[9:13] == ["0.40", "0.21", "0.40", "1,234"]
+    blue, orange = axes.patches[0].get_facecolor(), axes.patches[2].get_facecolor()
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+    assert "(0.00)" in [text.get_text() for text in contributions_by_method(methods()).axes[0].texts]
+    with pytest.raises(InvalidSetting, match="most=0"):
+        contributions_by_method(methods(), most=0)
+
+
+def test_a_waterfall_goes_from_the_start_to_the_score() -> None:
+    axes = waterfall(contributions(), start=0.5, most=4).axes[0]
+    left, width = ([getattr(bar, f"get_{what}")() for bar in axes.patches] for what in ("x", "width"))
+    assert left[0] == pytest.approx(0.5)
+    assert left[1:] == pytest.approx([start + step for start, step in zip(left[:-1], width[:-1], strict=True)])
+    score = 0.5 + sum(one.relevance for one in contributions())
+    assert left[-1] + width[-1] == pytest.approx(score)
+    assert [abs(one) for one in width[:4]] == sorted((abs(one) for one in width[:4]), reverse=True)
+    assert [label.get_text() for label in axes.get_yticklabels()][-2:] == ["10 more", "score"]
+    assert axes.texts[-1].get_text() == f"{score:.2f}".replace("-", "−")
+    with pytest.raises(NotApplicable, match="no contribution"):
+        waterfall([])
+    with pytest.raises(InvalidSetting, match="most=0"):
+        waterfall(contributions(), most=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -80,23 +82,19 @@ def _units(axes: Axes, top: float, units: tuple[Leaning, ...]) -> None:
     axes.barh(places, [one.share for one in units], height=0.66, color=POSITIVE, alpha=0.75)
     axes.plot([one.elsewhere for one in units], places, "|", color=INK, markersize=11, markeredgewidth=2.0)
     for place, one in zip(places, units, strict=True):
-        axes.annotate(
-            f"{one.share:.0%}",
-            (max(one.share, one.elsewhere), place),  # the share, where elsewhere is NaN
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=INK,
-        )
+        _at_the_end(axes, place, f"{one.share:.0%}" + ("" if isnan(one.elsewhere) else f" | {one.elsewhere:.0%}"))
 
 
 def _accuracy(axes: Axes, place: float, one: Estimate, *, filled: bool) -> None:
     colour, marker = (POSITIVE, "o") if filled else (NEGATIVE, "s")
     axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
     axes.plot(one.value, place, marker, color=colour, markersize=7, markerfacecolor=colour if filled else "white")
-    at_the_end = axes.get_yaxis_transform()
-    axes.text(1.0, place, f"{one.value:.0%}", ha="right", va="center", fontsize=9, color=INK, transform=at_the_end)
+    _at_the_end(axes, place, f"{one.value:.0%}")
+
+
+def _at_the_end(axes: Axes, place: float, text: str) -> None:
+    """Numbers in a column of their own, where no mark can stand in their way."""
+    axes.text(1.0, place, text, ha="right", va="center", fontsize=9, color=INK, transform=axes.get_yaxis_transform())
 
 
 def _name_units(axes: Axes, tops: list[float], shown: list[Cluster], units: int) -> None:
@@ -115,8 +113,7 @@ def _frame(left: Axes, right: Axes, tops: list[float], height: float) -> None:
         axes.grid(visible=True, axis="x", color=RULE, linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    left.set_xlim(0, None)
-    left.margins(x=0.14)
+    left.set_xlim(0, 1.3 * left.dataLim.x1)
     right.set_xlim(-0.02, 1.2)
     right.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
     right.tick_params(axis="y", length=0)
