@@ -1,6 +1,6 @@
 """AttentionNCF beside NeuMF and FeatureMLP on MovieLens 100K, by the protocol of the NCF paper.
 
-    python benchmarks/attention.py        needs ml-100k in the folder of public data; about three quarters of an hour
+    python benchmarks/attention.py        needs ml-100k in the folder of public data; about an hour and a half
 
 Each user's last rating is the test, ranked against 99 items the user did not rate; settings and the number of epochs
 are chosen on the rating before it, ranked in the same way, which is then given back for training. Whether attention
@@ -13,6 +13,7 @@ unrated items know little.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,69 +24,72 @@ from record import DATA, recorded
 import whyrec as wr
 from whyrec.evaluation import Evaluation
 from whyrec.models.attention_ncf import AttentionNCF
+from whyrec.settings import to_json
 from whyrec.statistics import holm
 
 CLAIM = "AttentionNCF on ML-100K by the NCF protocol: HR@10 at least .65 and NDCG@10 at least .38, beside NeuMF"
 EPOCHS = 20
-DECAYS = (0.1, 0.3, 0.5)
+FACTORS, DECAYS = (16, 32), (0.1, 0.3)
 RATINGS = wr.Training(loss="squared", epochs=EPOCHS, patience=EPOCHS, learning_rate=2e-3)
 HISTORY = wr.History(limit=100, dropout=0.5)
 
-MODELS: dict[str, Callable[[], wr.Recommender]] = {
-    "NeuMF, ids": lambda: wr.NeuMF(factors=16, depth=3, user="id"),
-    "AttentionNCF, ids": lambda: wr.AttentionNCF(factors=16, depth=3, user="id"),
-    "AttentionNCF, ids, no residual": lambda: wr.AttentionNCF(factors=16, depth=3, user="id", residual=False),
-    "NeuMF, past items": lambda: wr.NeuMF(factors=16, depth=3, user="history", history=HISTORY),
-    "AttentionNCF, past items": lambda: wr.AttentionNCF(factors=16, depth=3, user="history", history=HISTORY),
-    "FeatureMLP, taken": lambda: wr.FeatureMLP(column_dropout=0.25),
+MODELS: dict[str, Callable[[int], wr.Recommender]] = {
+    "NeuMF, ids": lambda factors: wr.NeuMF(factors=factors, user="id"),
+    "AttentionNCF, ids": lambda factors: wr.AttentionNCF(factors=factors, user="id"),
+    "AttentionNCF, ids, dense layers alone": lambda factors: wr.AttentionNCF(
+        factors=factors, user="id", product=False, residual=False
+    ),
+    "NeuMF, past items": lambda factors: wr.NeuMF(factors=factors, user="history", history=HISTORY),
+    "AttentionNCF, past items": lambda factors: wr.AttentionNCF(factors=factors, user="history", history=HISTORY),
+    "FeatureMLP, taken": lambda factors: wr.FeatureMLP(width=factors, column_dropout=0.25),
 }
 PAIRS = (
     ("AttentionNCF, ids", "NeuMF, ids"),
-    ("AttentionNCF, ids, no residual", "NeuMF, ids"),
+    ("AttentionNCF, ids, dense layers alone", "NeuMF, ids"),
     ("AttentionNCF, past items", "NeuMF, past items"),
     ("AttentionNCF, past items", "AttentionNCF, ids"),
 )
 
 
-def judged(make: Callable[[], wr.Recommender], split: wr.Split, training: wr.Training) -> list[dict[str, float]]:
+def judged(model: wr.Recommender, split: wr.Split, training: wr.Training) -> list[dict[str, float]]:
     """The validation metrics after each epoch of a model trained on the training part alone."""
-    model, found = make(), []
+    found: list[dict[str, float]] = []
     wr.fit(model, split, training, progress=False, watchers=(lambda _: found.append(on_validation(model, split)),))
     return found
 
 
 def trained(
-    name: str, make: Callable[[], wr.Recommender], split: wr.Split, trainings: list[wr.Training]
+    name: str, make: Callable[[int], wr.Recommender], split: wr.Split, trainings: list[wr.Training]
 ) -> tuple[wr.Recommender, Evaluation, dict[str, Any]]:
-    """A model with the training that validation likes best, for as many epochs, on all but the test part."""
+    """A model of the size and training that validation likes best, for as many epochs, on all but the test part."""
     tried = []
-    for training in trainings:
-        found = judged(make, split, training)
-        tried.append({"weight_decay": training.weight_decay, "epoch": best_epoch(found), "by epoch": found})
-        print(name, tried[-1]["weight_decay"], tried[-1]["epoch"], found[best_epoch(found) - 1], flush=True)
-    best = max(range(len(tried)), key=lambda place: tried[place]["by epoch"][tried[place]["epoch"] - 1]["NDCG@10"])
-    last = dataclasses.replace(trainings[best], epochs=tried[best]["epoch"])
-    model = wr.fit(make(), everything(split), last, progress=False)
-    judged_on_test = on_test(model, split)
-    print(name, judged_on_test, flush=True)
-    return model, judged_on_test, {"tried": tried, "test": row(judged_on_test)}
+    for factors, training in itertools.product(FACTORS, trainings):
+        found = judged(make(factors), split, training)
+        epoch = best_epoch(found)
+        tried.append({"factors": factors, "training": training, "epoch": epoch, "by epoch": found})
+        print(name, factors, training.weight_decay, epoch, found[epoch - 1], flush=True)
+    best = max(tried, key=lambda one: float(one["by epoch"][one["epoch"] - 1]["NDCG@10"]))
+    last = dataclasses.replace(best["training"], epochs=best["epoch"])
+    model = wr.fit(make(best["factors"]), everything(split), last, progress=False)
+    on_the_test = on_test(model, split)
+    print(name, on_the_test, flush=True)
+    said = [{**one, "training": to_json(one["training"])} for one in tried]
+    chosen = {"factors": best["factors"], "weight decay": last.weight_decay, "epochs": last.epochs}
+    return model, on_the_test, {"chosen": chosen, "tried": said, "test": row(on_the_test)}
 
 
 def looked_at(model: AttentionNCF) -> dict[str, Any]:
-    """What the weights are after training: how uneven, and how much they differ between items and between users."""
+    """What the weights are after training: how uneven, and how much they differ between items; 1 is an equal share."""
     rows, items = torch.arange(len(model.users)), torch.arange(100)[None]
-    request = wr.Request(rows, items, model.seen_by(rows))
+    inputs = model.embed(wr.Request(rows, items, model.seen_by(rows)))
     found = {}
-    for part, weights in model.attention(model.embed(request)).items():
-        shares = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
-        units = (weights > 0).sum(-1).clamp(min=1)
+    for part, weights in model.attention(inputs).items():
+        units = inputs[part].present.sum(-1).clamp(min=1)  # (users | 1, items | 1)
+        shares = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12) * units.unsqueeze(-1)
         found[part] = {
-            "sum, mean": float(weights.sum(-1).mean()),
-            "largest share times units, mean": float((shares.amax(-1) * units).mean()),
-            "standard deviation of a share between items, times units": float((shares.std(1) * units[:, :1]).mean()),
-            "standard deviation of a share between users, times units": float((shares.std(0) * units[:1]).mean())
-            if part != "history"
-            else None,
+            "sum of weights, mean": float(weights.sum(-1).mean()),
+            "largest share, mean": float(shares.amax(-1).mean()),
+            "standard deviation of a share between items, mean": float(shares.std(1).mean()),
         }
     return found
 
@@ -114,7 +118,7 @@ def main() -> None:
             if isinstance(model, AttentionNCF):
                 found[name]["attention"] = looked_at(model)
         _, _, found["FeatureMLP, ratings"] = trained(
-            "FeatureMLP, ratings", lambda: wr.FeatureMLP(column_dropout=0.25), split, [RATINGS]
+            "FeatureMLP, ratings", MODELS["FeatureMLP, taken"], split, [RATINGS]
         )
         found["paired"] = compared(evaluations)
 

@@ -3,9 +3,9 @@
     python benchmarks/ncf_tables.py [--factors 8 64 16 32]      needs ncf-ml-1m in the folder of public data; hours
 
 GMF, MLP (by depth), NeuMF and NeuMF pre-trained. Each row tries a small grid, keeps what the validation part likes best
-(one training interaction of each user, ranked in the whole catalogue), and is then measured twice on the test part: as
-chosen, and after a refit on train and validation together for the chosen number of epochs. Rows that are in the result
-file already are not run again, and a run that was interrupted goes on from its last epoch.
+(one training interaction of each user, ranked among 99 other items, as the test part is), and is then measured twice on
+the test part: as chosen, and after a refit on train and validation together for the chosen number of epochs. Rows that
+are in the result file already are not run again, and a run that was interrupted goes on from its last epoch.
 """
 
 from __future__ import annotations
@@ -32,15 +32,23 @@ SMALL: dict[str, Grid] = {
     "neumf": {"init_std": (0.01,), "learning_rate": (1e-3, 3e-3), "weight_decay": (0.0, 0.3)},
     "neumf-pretrained": {"learning_rate": (3e-4, 1e-3), "weight_decay": (0.0, 0.3)},
 }
-"""Where each family looks, in batches of 1,024 positives. `init_std` is a setting of the model, others of training."""
+"""Where each family looks, in batches of 1,024 positives."""
+OF_MODELS = ("init_std", "alpha")
+"""What of this is no setting of training."""
 LARGE: dict[str, Grid] = {
     "mf": SMALL["mf"],
     "gmf": SMALL["gmf"],
     "mlp": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3,), "weight_decay": (0.0, 0.3, 1.0)},
     "neumf": {"init_std": (0.01,), "batch_size": (4096,), "learning_rate": (2e-3,), "weight_decay": (0.0, 0.3, 1.0)},
-    "neumf-pretrained": {"batch_size": (4096,), "learning_rate": (6e-4,), "weight_decay": (0.0, 0.3, 1.0)},
+    "neumf-pretrained": {
+        "alpha": (0.5, 0.7),
+        "batch_size": (4096,),
+        "learning_rate": (3e-5, 2e-4),
+        "weight_decay": (1.0,),
+    },
 }
-"""The same from 32 factors on, where networks are wide: larger batches share more items."""
+"""The same from 32 factors on, where networks are wide: larger batches share more items. Two trained parts of that size
+are near their best when they are joined, so what follows takes small steps."""
 
 
 def trained(model: wr.Recommender, split: wr.Split, training: wr.Training, name: str) -> wr.Recommender:
@@ -80,12 +88,12 @@ def row(name: str, begin: Any, split: wr.Split, grid: Grid) -> dict[str, Any]:
 
 
 def of_model(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name == "init_std"}
+    return {name: value for name, value in values.items() if name in OF_MODELS}
 
 
 def training(values: dict[str, Any], epochs: int) -> wr.Training:
-    asked = {name: value for name, value in values.items() if name != "init_std"}
-    return wr.Training(**{"epochs": epochs, "batch_size": 1024, "patience": 3, **asked})
+    asked = {name: value for name, value in values.items() if name not in OF_MODELS}
+    return wr.Training(**{"epochs": epochs, "batch_size": 1024, "patience": 3, "validation_negatives": 99, **asked})
 
 
 def measured(model: wr.Recommender, split: wr.Split) -> dict[str, Any]:
@@ -97,10 +105,10 @@ def rows(factors: int) -> dict[str, Any]:
     """The rows of one size, by name; what makes the model of each, chosen or to be refitted."""
     size = {"factors": factors, "user": "id"}
 
-    def fused(refit: bool) -> wr.Recommender:
+    def fused(refit: bool, alpha: float = 0.5) -> wr.Recommender:
         stage = "refitted" if refit else "chosen"
         parts = [wr.load(RUNS / f"{name}-{factors}-{stage}") for name in ("gmf", "mlp-depth3")]
-        return wr.NeuMF.from_pretrained(*parts, alpha=0.5)
+        return wr.NeuMF.from_pretrained(*parts, alpha=alpha)
 
     return {
         f"gmf-{factors}": lambda _refit, **more: wr.GMF(**size, **more),

@@ -101,7 +101,7 @@ def our_steps(split: wr.Split, positives: int, model: wr.Recommender | None = No
     generator = torch.Generator().manual_seed(seed)
     while True:
         for batch in aim.batches(model, generator):
-            step(model, batch, optimizer, aim.loss)
+            step(model, batch, optimizer, aim)
             yield
 
 

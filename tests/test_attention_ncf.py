@@ -110,8 +110,8 @@ def test_tokens_of_ids_are_factors_that_nobody_can_remove() -> None:
 
 
 def test_tokens_have_to_divide_the_vectors() -> None:
-    with pytest.raises(InvalidSetting, match=r"tokens=3 does not divide vectors of 16 numbers, factors \* 2"):
-        AttentionNCF(factors=8, depth=2, tokens=3).build(split().dataset.users, split().dataset.items)
+    with pytest.raises(InvalidSetting, match=r"tokens=5 does not divide vectors of 24 numbers, factors \* 2"):
+        AttentionNCF(factors=8, depth=2, tokens=5).build(split().dataset.users, split().dataset.items)
 
 
 def test_without_the_residual_only_what_tokens_gather_is_read() -> None:

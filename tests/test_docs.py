@@ -86,6 +86,17 @@ def test_the_shortcut_of_the_how_to_page_is_found(capsys: pytest.CaptureFixture[
     assert "rest on portable machine" in suspects[0]
 
 
+def test_the_columns_of_the_how_to_page_are_explained_and_drawn(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("docs/how-to/learn-from-columns.md")[0], {})  # noqa: S102 (our own page)
+    said = capsys.readouterr().out
+    for words in ("because of", "all of these", "NDCG@10: feature_mlp - feature_mlp", "milliseconds"):
+        assert words in said
+    assert {path.name for path in tmp_path.iterdir()} == {"methods.png", "genres.png", "waterfall.png"}
+
+
 def test_the_readme_names_only_what_is_there() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"\bwr\.(\w+)", readme)):

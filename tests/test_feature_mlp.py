@@ -134,3 +134,26 @@ def test_somebody_unknown_is_scored_by_the_items_alone() -> None:
     why = wr.explain(rater(), lists)
     assert not why.attribution.present[USER].any()
     assert why.attribution.present[ITEM].any()
+
+
+def test_a_category_that_training_met_too_seldom_is_missing_in_a_fitted_model() -> None:
+    assert wr.explain(rater(), wr.recommend(rater(), k=1)).attribution.present[USER].all()
+    model = wr.fit(wr.FeatureMLP(fewest=PEOPLE), drinkers(), wr.Training(loss="squared", epochs=1))
+    present = wr.explain(model, wr.recommend(model, k=1)).attribution.present[USER]
+    assert present[:, 0].all(0).tolist() == [True, False, False, True]  # age and id; nobody's gender, nobody's drink
+
+
+def test_films_differ_by_their_columns() -> None:
+    scores = wr.recommend(rater(), k=FILMS, exclude_seen=False).scores
+    assert (scores[:, 0] - scores[:, -1]).min() > 1e-3
+
+
+def test_the_share_of_a_sensitive_column_is_its_part_of_all_relevance_of_a_user() -> None:
+    users = rater().users.vocabulary.ids(range(PEOPLE))
+    why = wr.explain(rater(), wr.recommend(rater(), users=users, k=4))
+    sizes = torch.cat([one.abs().sum(1) for one in why.attribution.relevance.values()], dim=1)  # (users, columns)
+    expected = (sizes / sizes.sum(1, keepdim=True)).mean(0)
+    found = wr.sensitive_share(rater(), k=4)
+    assert found.columns["age"].value == pytest.approx(float(expected[0]))
+    assert found.total.value == pytest.approx(float(expected[:2].sum()))
+    assert set(found.to_json()["columns"]) == {"age", "gender"}

@@ -66,7 +66,7 @@ def test_a_thing_from_elsewhere_is_chosen_by_module_and_name() -> None:
     ("name", "said"),
     [
         ("neunf", "there is nothing called 'neunf' among the models; did you mean 'neumf'?"),
-        ("zzz", "there is nothing called 'zzz' among the models; there are autoencoder, ease, gmf, "),
+        ("zzz", "there is nothing called 'zzz' among the models; there are attention_ncf, autoencoder, "),
         ("no_such_package:Model", "'no_such_package:Model' cannot be imported: "),
         ("fractions:Friction", "'fractions:Friction' cannot be imported: "),
     ],

@@ -11,7 +11,9 @@ import torch
 import whyrec as wr
 from whyrec.errors import BadInput
 from whyrec.interactions import Interactions
-from whyrec.objectives import Batch, Lists, Ratings
+from whyrec.metrics.ndcg import ndcg
+from whyrec.objectives import Batch, Lists, Ratings, objective
+from whyrec.ranking import rank_among
 from whyrec.recommender import Inputs, Recommender
 
 SPLIT = wr.leave_last_out(wr.planted(users=60, items=50))
@@ -79,6 +81,26 @@ def test_an_autoencoder_learns_and_its_loss_is_that_of_the_held_out_item() -> No
     assert best.validation_loss < np.log(50)
 
 
+def test_held_out_items_can_be_ranked_among_a_few_as_they_will_be_in_the_end() -> None:
+    training = wr.Training(epochs=3, validation_negatives=9)
+    model = wr.fit(wr.MF(factors=4), SPLIT, training)
+    aim = objective(SPLIT.for_training(), model.usually(training))
+    rivals = aim._rivals
+    assert rivals is not None
+    assert rivals.shape == (60, 9)
+    taken = pairs_of(SPLIT.train) | pairs_of(SPLIT.validation)
+    assert not {(user, int(item)) for user, row in enumerate(rivals) for item in row} & taken
+    assert all(len(set(row.tolist())) == 9 for row in rivals)
+    best = max(model.log, key=lambda epoch: epoch.validation or 0.0)
+    ranks = rank_among(model, SPLIT.train, SPLIT.validation, rivals)
+    assert ranks.candidates.tolist() == [10] * len(ranks.users)
+    assert best.hit_rate == 1.0  # ten candidates, a list of ten
+    assert best.validation == float(ndcg(ranks.ranks, 10).mean())
+    whole = wr.fit(wr.MF(factors=4), SPLIT, replace(training, validation_negatives=None))
+    assert [one.loss for one in whole.log] == [one.loss for one in model.log]
+    assert whole.log[0].validation != model.log[0].validation
+
+
 FULL = wr.Training(batch_size=100_000, learning_rate=0.05, epochs=400, patience=400)
 """All events in one step, so that descent ends where the loss is least."""
 
@@ -142,3 +164,34 @@ def test_events_without_values_cannot_be_learned_as_ratings() -> None:
         BadInput, match=r"planted cinema: its events have no values to learn; bring a column of ratings"
     ):
         wr.fit(Means(), split)
+
+
+class Stubborn(Means):
+    """Taught to say 7, whatever is wanted."""
+
+    def embed(self, request: wr.Request) -> Inputs:
+        return super().embed(replace(request, items=request.items.expand(len(request.users), -1)))
+
+    def own_loss(self, inputs: Inputs, wanted: torch.Tensor, loss: str) -> torch.Tensor:
+        return (self.score(inputs) - 7).square().mean()
+
+
+def test_a_model_with_a_loss_of_its_own_learns_by_it_and_its_ratings_are_judged_as_they_are_told() -> None:
+    held_out = SPLIT.validation
+    alone = wr.fit(Stubborn(), replace(SPLIT, validation=held_out.where(held_out.users < 0)), FULL)
+    learned = alone.table.weight.detach()[np.unique(SPLIT.train.items)]
+    torch.testing.assert_close(learned, torch.full_like(learned, 7.0), rtol=0, atol=0.3)  # ratings end at 5
+    model, values = wr.fit(Stubborn(), SPLIT, FULL), held_out.values
+    assert values is not None
+    said_seven = float(np.sqrt(np.mean((values - 7.0) ** 2)))
+    assert model.log[-1].rmse == pytest.approx(said_seven, rel=0.1)
+    assert model.log[-1].loss == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_held_out_loss_of_pairs_is_the_models_own() -> None:
+    model = wr.fit(Stubborn(), SPLIT, replace(FULL, loss="log", epochs=40, learning_rate=0.2))
+    best = max(model.log, key=lambda epoch: epoch.validation or 0.0)
+    with torch.no_grad():
+        asked = objective(SPLIT.for_training(), replace(FULL, loss="log")).asked  # type: ignore[attr-defined]
+        expected = (model.table.weight[asked, 0] - 7).square().mean()
+    assert best.validation_loss == pytest.approx(float(expected), rel=1e-4)

@@ -41,11 +41,16 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "ials": {"factors": 4},
     "attention_ncf": {"factors": 4, "depth": 2, "tokens": 2},
     "biased_mf": {"factors": 4},
+    "masked_experts": {"width": 4, "hidden": (6,)},
     "ncf_regressor": {"factors": 4, "width": 8},
+    "proto_mf": {"factors": 4, "user_prototypes": 3, "item_prototypes": 3},
+    "rating_item_knn": {"damping": 0.5},
+    "rating_user_knn": {"damping": 0.5},
     "residual_hybrid": {"factors": 3, "width": 8},
 }
 """Settings that fit the pantry: with more factors than items iALS solves every score to zero, but for rounding, long
-vectors of random numbers look at one token alone, and all sets of factors can be tried of short ones."""
+vectors of random numbers look at one token alone, all sets of factors can be tried of short ones, and where
+little damps a quotient, the first step of a path holds nearly all of its way."""
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -96,10 +101,12 @@ def without_biases(model: Model) -> Model:
 
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, object]]] = {
-    "attention_ncf, id": ("attention_ncf", {"factors": 4, "depth": 2, "tokens": 2, "user": "id"}),
+    "attention_ncf, id": ("attention_ncf", {"factors": 4, "depth": 2, "tokens": 2, "user": "id", "product": False}),
     "biased_mf, past items": ("biased_mf", {"factors": 4, "implicit": True}),
     "ncf_regressor, past items and norm": ("ncf_regressor", {"factors": 4, "implicit": True, "batch_norm": True}),
     "residual_hybrid, past items": ("residual_hybrid", {"factors": 4, "implicit": True, "alpha": "learned"}),
+    "masked_experts, in one matrix": ("masked_experts", {"width": 4, "hidden": (6,), "realisation": "matrix"}),
+    "masked_experts, added up": ("masked_experts", {"width": 4, "hidden": (6,), "subsets": 2, "gate": "constant"}),
     "mlp, bilinear": ("mlp", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
     "neumf, bilinear": ("neumf", {"factors": 4, "depth": 2, "interaction": "bilinear"}),
     "neumf, bilinear fusion": ("neumf", {"factors": 4, "depth": 2, "fusion": "bilinear"}),

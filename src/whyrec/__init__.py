@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from whyrec.additive_terms import additive_shapes
     from whyrec.checkpoint import load, load_split, save
     from whyrec.comparison import compare
     from whyrec.counterfactuals import counterfactual
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from whyrec.explainers.deep_lift import DeepLIFT
     from whyrec.explainers.exact_shapley import ExactShapley
     from whyrec.explainers.expected_gradients import ExpectedGradients
+    from whyrec.explainers.expert_shares import ExpertShares
     from whyrec.explainers.gradient import GradientTimesInput
     from whyrec.explainers.integrated_gradients import IntegratedGradients
     from whyrec.explainers.intrinsic import Intrinsic
@@ -60,11 +62,13 @@ if TYPE_CHECKING:
     from whyrec.models.gmf import GMF
     from whyrec.models.ials import IALS
     from whyrec.models.item_knn import ItemKNN
+    from whyrec.models.masked_experts import MaskedExperts
     from whyrec.models.mf import MF
     from whyrec.models.mlp import MLP
     from whyrec.models.ncf_regressor import NCFRegressor
     from whyrec.models.neumf import NeuMF
     from whyrec.models.popularity import Popularity
+    from whyrec.models.proto_mf import ProtoMF
     from whyrec.models.rating_item_knn import RatingItemKNN
     from whyrec.models.rating_user_knn import RatingUserKNN
     from whyrec.models.residual_hybrid import ResidualHybrid
@@ -82,6 +86,8 @@ if TYPE_CHECKING:
     from whyrec.sensitive import sensitive_share
     from whyrec.split import by_ratio, by_time, given, k_fold, leave_last_out
     from whyrec.standings import Contest, leaderboard
+    from whyrec.subset_choice import choose_subsets
+    from whyrec.subset_table import subset_shares
     from whyrec.support import supported
     from whyrec.targets import Contrast, Logit, Margin
     from whyrec.train import fit
@@ -92,6 +98,7 @@ if TYPE_CHECKING:
     from whyrec.verification import Verification
 
 _HOMES = {
+    "additive_terms": ("additive_shapes",),
     "checkpoint": ("load", "load_split", "save"),
     "comparison": ("compare",),
     "counterfactuals": ("counterfactual",),
@@ -107,6 +114,7 @@ _HOMES = {
     "explainers.deep_lift": ("DeepLIFT",),
     "explainers.exact_shapley": ("ExactShapley",),
     "explainers.expected_gradients": ("ExpectedGradients",),
+    "explainers.expert_shares": ("ExpertShares",),
     "explainers.gradient": ("GradientTimesInput",),
     "explainers.integrated_gradients": ("IntegratedGradients",),
     "explainers.intrinsic": ("Intrinsic",),
@@ -131,11 +139,13 @@ _HOMES = {
     "models.gmf": ("GMF",),
     "models.ials": ("IALS",),
     "models.item_knn": ("ItemKNN",),
+    "models.masked_experts": ("MaskedExperts",),
     "models.mf": ("MF",),
     "models.mlp": ("MLP",),
     "models.ncf_regressor": ("NCFRegressor",),
     "models.neumf": ("NeuMF",),
     "models.popularity": ("Popularity",),
+    "models.proto_mf": ("ProtoMF",),
     "models.rating_item_knn": ("RatingItemKNN",),
     "models.rating_user_knn": ("RatingUserKNN",),
     "models.residual_hybrid": ("ResidualHybrid",),
@@ -153,6 +163,8 @@ _HOMES = {
     "sensitive": ("sensitive_share",),
     "split": ("by_ratio", "by_time", "given", "k_fold", "leave_last_out"),
     "standings": ("Contest", "leaderboard"),
+    "subset_choice": ("choose_subsets",),
+    "subset_table": ("subset_shares",),
     "targets": ("Contrast", "Logit", "Margin"),
     "support": ("supported",),
     "train": ("fit",),
@@ -186,6 +198,7 @@ __all__ = [
     "DeepLIFT",
     "ExactShapley",
     "ExpectedGradients",
+    "ExpertShares",
     "FeatureMLP",
     "GradientTimesInput",
     "History",
@@ -196,12 +209,14 @@ __all__ = [
     "LeaveOneOut",
     "Logit",
     "Margin",
+    "MaskedExperts",
     "NCFRegressor",
     "NeuMF",
     "Part",
     "Patches",
     "PermutationShapley",
     "Popularity",
+    "ProtoMF",
     "Random",
     "RatingItemKNN",
     "RatingScale",
@@ -216,10 +231,12 @@ __all__ = [
     "WhyrecError",
     "__version__",
     "adapt",
+    "additive_shapes",
     "bilrp",
     "by_ratio",
     "by_time",
     "check",
+    "choose_subsets",
     "compare",
     "counterfactual",
     "diagnose",
@@ -248,6 +265,7 @@ __all__ = [
     "self_test",
     "sensitive_share",
     "side_by_side",
+    "subset_shares",
     "supported",
     "tune",
     "verified_reasons",

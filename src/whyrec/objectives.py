@@ -4,7 +4,7 @@
     multinomial    lists      all that a user took, at once
     squared        ratings    the value of each event
 
-Pairs and lists are judged by the rank of held-out items in the whole catalogue, ratings by their error.
+Pairs and lists are judged by the rank of held-out items, ratings by their error.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from whyrec.interactions import Interactions
 from whyrec.losses import bpr, log_loss, multinomial, squared
 from whyrec.metrics.hit_rate import hit_rate
 from whyrec.metrics.ndcg import ndcg
-from whyrec.negatives import Seen, uniform
-from whyrec.ranking import rank_in_catalogue
-from whyrec.recommender import Recommender, Request
+from whyrec.negatives import Seen, distinct_uniform, uniform
+from whyrec.ranking import rank_among, rank_in_catalogue
+from whyrec.recommender import Inputs, OwnLoss, Recommender, Request
 from whyrec.split import TrainingData
 from whyrec.training import Training
 from whyrec.vectors import hide_some
@@ -79,6 +79,12 @@ class Objective(ABC):
     def loss(self, scores: Tensor, wanted: Tensor) -> Tensor:
         """How wrong the scores of a batch are; one number."""
 
+    def wrong(self, model: Recommender, inputs: Inputs, wanted: Tensor) -> Tensor:
+        """How wrong a model is about a batch: its score, or in its own sense where it brings one."""
+        if isinstance(model, OwnLoss):
+            return model.own_loss(inputs, wanted, self.training.loss or model.usual_loss)
+        return self.loss(model.score(inputs), wanted)
+
     @torch.no_grad()
     def judge(self, model: Recommender) -> Judged:
         """What the validation part says; nothing where there is none."""
@@ -98,17 +104,32 @@ class Objective(ABC):
         return events.where(np.isin(events.users, drawn))
 
     def _ranked(self, model: Recommender, loss: float) -> Judged:
-        """Where the held-out items stand in the whole catalogue."""
-        ranks = rank_in_catalogue(model, self.data.train, self.held_out).ranks
+        """Where the held-out items stand in the whole catalogue, or among items drawn once for all epochs."""
+        if self._rivals is None:
+            ranks = rank_in_catalogue(model, self.data.train, self.held_out).ranks
+        else:
+            ranks = rank_among(model, self.data.train, self.held_out, self._rivals).ranks
         return Judged(loss, float(ndcg(ranks, k=10).mean()), float(hit_rate(ranks, k=10).mean()))
+
+    @cached_property
+    def _rivals(self) -> Tensor | None:
+        """Items to rank the held-out ones among, (users, validation_negatives); None for the whole catalogue."""
+        if self.training.validation_negatives is None:
+            return None
+        seen, users = Seen(self.data.train.together_with(self.data.validation)), np.arange(len(self.data.users))
+        chance = torch.Generator().manual_seed(HELD_OUT_SEED)
+        return distinct_uniform(users, self.training.validation_negatives, seen, chance)
 
     def _mean_loss(self, model: Recommender, batches: Iterator[Batch]) -> float:
         """The loss of batches that nothing is hidden in, weighed by their users."""
         total, users = 0.0, 0
         for batch in batches:
-            lost = self.loss(model.score(model.embed(batch.request)), batch.wanted)
+            lost = self._lost(model, model.embed(batch.request), batch.wanted)
             total, users = total + len(batch.request.users) * float(lost), users + len(batch.request.users)
         return total / users
+
+    def _lost(self, model: Recommender, inputs: Inputs, wanted: Tensor) -> Tensor:
+        return self.wrong(model, inputs, wanted)
 
 
 class Pairs(Objective):
@@ -228,6 +249,9 @@ class Ratings(Objective):
 
     def loss(self, scores: Tensor, wanted: Tensor) -> Tensor:
         return squared(scores, wanted)
+
+    def _lost(self, model: Recommender, inputs: Inputs, wanted: Tensor) -> Tensor:
+        return self.loss(model.score(inputs), wanted)  # the error of what people are told, whatever a model learns by
 
     def _judged(self, model: Recommender) -> Judged:
         places = torch.arange(len(self.held_out)).split(self.training.batch_size)

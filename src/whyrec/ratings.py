@@ -144,7 +144,7 @@ def _rmse(means: Array) -> Array:
 def _scores(model: Recommender, users: Rows, items: Rows, known: Interactions | None, max_memory: Memory) -> Array:
     """One score for each pair, (pairs,), in blocks of users."""
     found = []
-    size = block_size(model, (0, model.floats_per_user(1) * max(1, model.history_limit)), max_memory)
+    size = block_size(model, (0, model.floats_per_user(1) + 2 * model.history_limit), max_memory)
     for start in range(0, len(users), size):
         rows, asked = (torch.from_numpy(one[start : start + size]).to(model.device) for one in (users, items))
         request = Request(rows, asked[:, None], model.seen_by(rows, known), compact=True)

@@ -149,7 +149,7 @@ def _most_recent(model: Recommender, seen: Tensor) -> Tensor:
 
 
 def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:
-    if model.unit_kinds.get("user") == "factor":
+    if model.unit_kinds.get("user") == "factor" and model.history_limit == 0:
         raise NotApplicable(
             f"this {type(model).__name__} knows users by id only, so it has nothing to say to somebody new; "
             "call whyrec.fold_in(model) first, or train it with user='history'"

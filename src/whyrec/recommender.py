@@ -303,6 +303,14 @@ class Penalised(Protocol):
         """What is added to the loss of a batch, one number."""
 
 
+@runtime_checkable
+class OwnLoss(Protocol):
+    """A model that is taught by more than its score, such as one whose experts learn each by itself."""
+
+    def own_loss(self, inputs: Inputs, wanted: Tensor, loss: Loss) -> Tensor:
+        """How wrong the model is about a batch in the sense of `loss`, one number; wanted is (users, items)."""
+
+
 def scores_of(model: Recommender, request: Request) -> Tensor:
     """Scores by the model's fastest way, (users, items)."""
     return model.rank_scores(request) if isinstance(model, Ranker) else model.score(model.embed(request))

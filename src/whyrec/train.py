@@ -159,7 +159,7 @@ class _Run:
         started, losses = time.perf_counter(), []
         self.model.train()
         for batch in aim.batches(self.model, generator):
-            losses.append(step(self.model, batch, optimizer, aim.loss))
+            losses.append(step(self.model, batch, optimizer, aim))
             advance()
         self.model.eval()
         loss = _finite(float(torch.stack(losses).mean()), self.model, number)
@@ -214,11 +214,11 @@ def _without_validation(data: TrainingData) -> TrainingData:
     return TrainingData(data.name, known, known.where(np.zeros(len(known), dtype=bool)), data.users, data.items)
 
 
-def step(model: Recommender, batch: Batch, optimizer: LazyAdam, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def step(model: Recommender, batch: Batch, optimizer: LazyAdam, aim: Objective) -> Tensor:
     """One step of gradient descent; the loss before it, without a penalty, detached."""
     optimizer.zero_grad()
     inputs = model.embed(batch.request)
-    wrong = loss(model.score(inputs), batch.wanted)
+    wrong = aim.wrong(model, inputs, batch.wanted)
     (wrong + model.penalty(inputs) if isinstance(model, Penalised) else wrong).backward()
     optimizer.step()
     return wrong.detach()

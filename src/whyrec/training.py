@@ -34,6 +34,9 @@ class Training:
     """Epochs without a better validation NDCG@10, or RMSE of ratings, before training stops."""
     validation_users: int = Field(default=2000, ge=1)
     """Users that choose the epoch, drawn once by the seed where there are more."""
+    validation_negatives: int | None = Field(default=None, ge=1)
+    """Rank each validation item among so many items drawn at random, where that is how the model will be judged; None
+    ranks it in the whole catalogue."""
     refit: bool = False
     """When the number of epochs is chosen, train once more from scratch on train and validation together."""
     seed: int = 0
@@ -48,7 +51,7 @@ class Epoch:
 
     number: int
     loss: float  # the mean over all steps, while the weights moved and parts of histories were hidden
-    validation: float | None  # NDCG@10 in the whole catalogue; this chooses the epoch, but of a model for ratings
+    validation: float | None  # NDCG@10 of the held-out items; this chooses the epoch, but of a model for ratings
     seconds: float
     validation_loss: float | None = None  # with the weights at the end, nothing hidden
     hit_rate: float | None = None  # HR@10 of the same ranking as `validation`

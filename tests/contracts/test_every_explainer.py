@@ -34,6 +34,7 @@ from whyrec.explainers.lrp import LRP
 from whyrec.explainers.occlusion import LeaveOneOut
 from whyrec.explainers.permutation_shapley import PermutationShapley
 from whyrec.explainers.smooth_grad import SmoothGrad
+from whyrec.mixture import Mixing
 from whyrec.question import Question, ask
 from whyrec.recommender import Attending, Recommender, Request
 
@@ -43,19 +44,22 @@ OF_DATA = ("cosine", "popularity")
 """Methods that look at training events only, and so know nothing but past items."""
 OF_ATTENTION = ("attention_weights",)
 """Methods that show what only a model with attention has."""
+OF_EXPERTS = ("expert_shares",)
+"""Methods that show what only a mixture of experts has."""
 BY_STEPS = {"integrated_gradients": 0.05, "expected_gradients": 0.05}
 """Methods whose account closes as their steps grow, and the most that may be missing with the steps they have."""
 
 EXPLAINERS = kinds.names("explainers")
 MODELS = explainable_models()
-TRUTHFUL = [name for name in EXPLAINERS if name not in (*CONTROLS, *OF_ATTENTION)]
-OF_ANY_PART = [name for name in EXPLAINERS if name not in (*OF_DATA, *OF_ATTENTION)]
+TRUTHFUL = [name for name in EXPLAINERS if name not in (*CONTROLS, *OF_ATTENTION, *OF_EXPERTS)]
+OF_ANY_PART = [name for name in EXPLAINERS if name not in (*OF_DATA, *OF_ATTENTION, *OF_EXPERTS)]
 
 BY_RULES = ["deep_lift", *(name for name in EXPLAINERS if hasattr(kinds.load("explainers", name)(), "plan"))]
 REFUSED = [(name, model) for name in BY_RULES for model in WITHOUT_RULES]
 REFUSED += [("intrinsic", model) for model in models_that_are_no_sums()]
 REFUSED += [(name, model) for name in OF_DATA for model in MODELS if built(model).history_limit == 0]
 REFUSED += [(name, model) for name in OF_ATTENTION for model in MODELS if not isinstance(built(model), Attending)]
+REFUSED += [(name, model) for name in OF_EXPERTS for model in MODELS if not isinstance(built(model), Mixing)]
 PAIRS = [(name, model) for name in EXPLAINERS for model in MODELS if (name, model) not in REFUSED]
 
 every_pair = pytest.mark.parametrize(("name", "model"), PAIRS)
@@ -130,7 +134,7 @@ def test_units_that_are_not_there_get_zero(name: str, model: str, all_parts: boo
             assert (question.request.history[-1] == -1).all()
 
 
-@pytest.mark.parametrize("name", [name for name in EXPLAINERS if name not in OF_ATTENTION])
+@pytest.mark.parametrize("name", [name for name in EXPLAINERS if name not in (*OF_ATTENTION, *OF_EXPERTS)])
 def test_hidden_past_items_get_zero(name: str) -> None:
     model = built("mf")
     plain = request(model)

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from whyrec import kinds
+from whyrec.additive_terms import AdditiveShapes, Shape
 from whyrec.diagnosis import Cluster, Diagnosis, Leaning
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.explanation import Contribution
@@ -124,7 +125,14 @@ def methods() -> SideBySide:
     return SideBySide(titles, means, np.array([[1.0, 0.4], [0.4, 1.0]]), {"lrp": 0.21, HOSTILE[:-1]: 1234.5})
 
 
+def additive() -> AdditiveShapes:
+    numbers = Shape("year", "numeric", np.array([1990.0, 1991, 1995, np.nan]), np.array([-1, 0, 1, 0.5]), np.arange(4))
+    words = Shape(HOSTILE, "category", ("tea", HOSTILE, "missing"), np.array([0.5, -0.25, 0.0]), np.array([9, 3, 0]))
+    return AdditiveShapes(0.25, (numbers, words), {"year": 0.7, HOSTILE: 0.4})
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
+    AdditiveShapes: additive,
     SideBySide: methods,
     Mapping[str, Mapping[str, Sequence[float]]]: runs,
     Mapping[str, Mapping[int, Mapping[str, Estimate]]]: models,

@@ -36,6 +36,7 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "attention_ncf": (
         {"factors": 8, "depth": 2, "tokens": 4, "user": "id", "init_std": 0.3},
         {"factors": 8, "depth": 2, "tokens": 4, "user": "history", "init_std": 0.3},
+        {"factors": 8, "depth": 2, "tokens": 4, "user": "id", "init_std": 0.3, "product": False, "residual": False},
     ),
     "autoencoder": ({"factors": 16, "user": "history"},),
     "bias_only": ({},),
@@ -49,6 +50,11 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "gmf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
     "ials": ({"factors": 8, "epochs": 6},),
     "item_knn": ({"neighbours": 8, "shrink": 1.0},),
+    "masked_experts": (
+        {"width": 8, "hidden": (16, 8), "init_std": 0.3, "fewest": 2},
+        {"width": 8, "hidden": (16,), "init_std": 0.3, "fewest": 2, "realisation": "matrix", "preset": "library"},
+        {"width": 8, "hidden": (16,), "init_std": 0.3, "fewest": 2, "groups": "columns", "gate": "constant"},
+    ),
     "mlp": (
         {"factors": 16, "depth": 2, "user": "id", "init_std": 0.3},
         {"factors": 16, "depth": 2, "user": "history", "init_std": 0.3},
@@ -67,6 +73,7 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"factors": 8, "depth": 2, "user": "history", "shared_vectors": True},
     ),
     "popularity": ({},),
+    "proto_mf": ({"factors": 8, "user_prototypes": 6, "item_prototypes": 5},),
     "rating_item_knn": ({"neighbours": 8, "shrink": 1.0},),
     "rating_user_knn": ({"neighbours": 6}, {"neighbours": 6, "among": "everybody", "centred": False}),
     "residual_hybrid": (

@@ -43,6 +43,7 @@ def waterfall(
     axes.grid(visible=True, axis="x", color=RULE, linewidth=0.6)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
+    axes.use_sticky_edges = False  # numbers need room on the right of the last step, too
     axes.margins(x=0.16)
     axes.invert_yaxis()
     return figure

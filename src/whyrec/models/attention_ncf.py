@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyrec.errors import InvalidSetting
-from whyrec.pair_network import PairNetwork, vector_width
+from whyrec.pair_network import PairNetwork, Vectors, vector_width
 from whyrec.recommender import Inputs, Part, Request, spread, vector
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
@@ -42,9 +42,11 @@ class AttentionNCF(VectorRecommender):
         depth: int = Field(default=3, ge=1)
         """Dense layers; each halves the width, down to `factors`."""
         tokens: int = Field(default=8, ge=1)
-        """Pieces that each vector is cut into; they divide its length, factors * 2^(depth - 1)."""
+        """Pieces that each vector is cut into; they divide its length, factors * 2^(depth - 1), and factors more where
+        there is a product."""
         product: bool = True
-        """Whether what user and item have gathered also meets as a product beside the dense layers, as in NeuMF."""
+        """Whether the first `factors` numbers of user and item meet as a product beside the dense layers: NeuMF, but
+        for attention."""
         residual: bool = True
         """Whether a token keeps what it was beside what it gathers; without that, tokens that look everywhere alike are
         hard to tell apart, and training takes long to begin."""
@@ -67,20 +69,21 @@ class AttentionNCF(VectorRecommender):
 
     @property
     def width(self) -> int:
-        return vector_width(self.settings.factors, self.settings.depth)
+        network = vector_width(self.settings.factors, self.settings.depth)
+        return network + self.settings.factors if self.settings.product else network
 
     def make(self, user_count: int, item_count: int) -> None:
         if self.width % self.settings.tokens:
             raise InvalidSetting(
                 f"AttentionNCF: tokens={self.settings.tokens} does not divide vectors of {self.width} numbers, "
-                "factors * 2^(depth - 1); choose one that does"
+                "factors * 2^(depth - 1) and factors more with a product; choose one that does"
             )
         super().make(user_count, item_count)
         self.user_head, self.item_head = (self._head() for _ in range(2))
         if self._from_history:
             self.look = nn.Linear(self.width, self.width)
         self.network = PairNetwork(self.settings.factors, self.settings.depth)
-        self.output = nn.Linear(self.settings.factors + (self.width if self.settings.product else 0), 1)
+        self.output = nn.Linear(self.settings.factors * (2 if self.settings.product else 1), 1)
 
     def unit_title(self, part: str, unit: int, *, user: int, item: int) -> str:
         return f"{part} token {unit + 1}"
@@ -107,11 +110,18 @@ class AttentionNCF(VectorRecommender):
         else:
             found = self._weights(inputs) @ inputs["history"].values[:, 0]  # (users, items, width)
             users = self.user_head(self._tokens(found)).flatten(2), None
-        met = self.network(users, items)
-        if self.settings.product:
-            met = torch.cat([spread(*users) * spread(*items), met], dim=-1)
-        scores: Tensor = self.output(met)
+        scores: Tensor = self.output(self._met(users, items))
         return scores.squeeze(-1)
+
+    def _met(self, users: Vectors, items: Vectors) -> Tensor:
+        """What the dense layers, and the product beside them, say of each pair, (users, items, channel)."""
+        if not self.settings.product:
+            alone: Tensor = self.network(users, items)
+            return alone
+        sizes = [self.settings.factors, self.width - self.settings.factors]
+        (user_product, user), (item_product, item) = (one[0].split(sizes, dim=-1) for one in (users, items))
+        product = spread(user_product, users[1]) * spread(item_product, items[1])
+        return torch.cat([product, self.network((user, users[1]), (item, items[1]))], dim=-1)
 
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> Mapping[str, Tensor]:
@@ -152,6 +162,9 @@ class _Head(nn.Module):
         super().__init__()
         self.residual = residual
         self.query, self.key, self.value = (nn.Linear(size, size) for _ in range(3))
+        if residual:  # training begins with vectors as they are
+            nn.init.zeros_(self.value.weight)
+            nn.init.zeros_(self.value.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """What each token becomes, (..., tokens, size)."""

@@ -32,9 +32,9 @@ class BiasOnly(Recommender):
     class Settings:
         """How far biases are drawn to zero."""
 
-        user_damping: float = Field(default=10.0, ge=0)
+        user_damping: float = Field(default=5.0, ge=0)
         """Added to the number of a user's ratings: larger trusts those who gave few less."""
-        item_damping: float = Field(default=25.0, ge=0)
+        item_damping: float = Field(default=2.0, ge=0)
         """Added to the number of an item's ratings: larger trusts those that got few less."""
         sweeps: int = Field(default=10, ge=1)
         """How many times items and users take turns."""

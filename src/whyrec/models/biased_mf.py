@@ -34,7 +34,7 @@ class BiasedMF(RatingRecommender):
         """Length of the vectors."""
         implicit: bool = False
         """Whether what somebody rated, whatever the ratings, adds to that person's vector."""
-        history: History = History(limit=1000, dropout=0.5)
+        history: History = History(limit=1000)
         """How past items become a vector, where they do."""
         regularisation: float = Field(default=0.08, ge=0)
         """Weight of the squared length of vectors and biases beside the squared error of each rating."""

@@ -40,7 +40,7 @@ class NCFRegressor(RatingRecommender):
         """Share of each dense layer's numbers that a step of training leaves out."""
         implicit: bool = False
         """Whether what somebody rated, whatever the ratings, adds to that person's vector."""
-        history: History = History(limit=1000, dropout=0.5)
+        history: History = History(limit=1000)
         """How past items become a vector, where they do."""
         regularisation: float = Field(default=0.05, ge=0)
         """Weight of the squared length of the vectors beside the squared error of each rating."""

@@ -38,9 +38,9 @@ class RatingItemKNN(Recommender):
 
         neighbours: int = Field(default=40, ge=1)
         """Past items that may speak for an item: those most like it, and whatever ties with the last of them."""
-        shrink: float = Field(default=50.0, ge=0)
+        shrink: float = Field(default=10.0, ge=0)
         """Common raters at which a correlation counts half: larger trusts those that rest on few people less."""
-        damping: float = Field(default=0.5, gt=0)
+        damping: float = Field(default=0.1, gt=0)
         """Added to the sum of likeness: larger draws those who have little like an item to its mean."""
         limit: int = Field(default=1000, ge=1)
         """Past items looked at, the most recent first."""

@@ -44,7 +44,7 @@ class RatingUserKNN(Recommender):
         """Whether the nearest are sought among those who rated the item, or among everybody; then fewer have a say."""
         centred: bool = True
         """Whether each rating counts by how far it is from its giver's mean, or as it stands."""
-        damping: float = Field(default=0.5, gt=0)
+        damping: float = Field(default=0.1, gt=0)
         """Added to the sum of likeness: larger draws those who have nobody near to their own mean."""
         limit: int = Field(default=1000, ge=1)
         """Past items looked at, the most recent first."""

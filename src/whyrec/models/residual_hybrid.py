@@ -53,7 +53,7 @@ class ResidualHybrid(RatingRecommender):
         """Share of each dense layer's numbers that a step of training leaves out."""
         implicit: bool = False
         """Whether what somebody rated, whatever the ratings, adds to that person's vectors."""
-        history: History = History(limit=1000, dropout=0.5)
+        history: History = History(limit=1000)
         """How past items become a vector, where they do."""
         regularisation: float = Field(default=0.08, ge=0)
         """Weight of the squared length of vectors and biases beside the squared error of each rating."""
@@ -92,13 +92,10 @@ class ResidualHybrid(RatingRecommender):
         return items * max(self.width, 2 * self.settings.factors, self.settings.width)
 
     @property
-    def alpha(self) -> Tensor | None:
-        """The weight of the dot product, (), whether learned or given; None where the branches are added."""
-        if self.settings.alpha is None:
-            return None
-        if self.settings.alpha == "learned":
-            return torch.sigmoid(self.leaning).squeeze(0)
-        return self.mean.new_full((), self.settings.alpha)
+    def alpha(self) -> float | None:
+        """The weight of the dot product, whether learned or given; None where the branches are added."""
+        weight = self._weight()
+        return weight.item() if isinstance(weight, Tensor) else weight
 
     def embed(self, request: Request) -> Inputs:
         dropped = self.network.draw(len(request.users), request.items.shape[1])
@@ -114,10 +111,13 @@ class ResidualHybrid(RatingRecommender):
 
         Both are (users, items), "linear" and "residual".
         """
-        dot, dense, alpha = *self._branches(inputs), self.alpha
+        dot, dense, alpha = *self._branches(inputs), self._weight()
         if alpha is None:
             return {"linear": self.mean + dot, "residual": dense}
         return {"linear": alpha * (self.mean + dot), "residual": (1 - alpha) * (self.mean + dense)}
+
+    def _weight(self) -> Tensor | float | None:
+        return torch.sigmoid(self.leaning) if self.settings.alpha == "learned" else self.settings.alpha
 
     def _branches(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """What each branch says beyond the mean, (users, items)."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyrec.mixture import Voices
 from whyrec.planted_truth import (
     ITEMS,
     UNITS,
@@ -76,13 +77,28 @@ class _Experts(PlantedModel):
         }
 
     def planted(self, inputs: Inputs) -> Tensor:
-        voices, gates = self.voices(inputs["experts"].values), self.opened(inputs["context"].values)
+        voices, gates = self.say(inputs["experts"].values), self.opened(inputs["context"].values)
         return (gates * voices.unsqueeze(2)).sum(-1)
 
-    def voices(self, columns: Tensor) -> Tensor:
+    def say(self, columns: Tensor) -> Tensor:
         """What each expert says, (users, 1, EXPERTS)."""
         hidden = F.relu(torch.einsum("uxec,ech->uxeh", columns, self.first) + self.shift)
         return (hidden * self.second).sum(-1)
+
+    @property
+    def expert_titles(self) -> tuple[str, ...]:
+        return tuple(f"expert {number}" for number in range(EXPERTS))
+
+    def voices(self, inputs: Inputs) -> Voices:
+        """What the experts say, and how far each asked item listens to them."""
+        heard = self.opened(inputs["context"].values)
+        wanted = torch.einsum("uxie,uni->une", heard, inputs["item"].values)
+        return Voices(self.say(inputs["experts"].values), wanted)
+
+    def sees(self, part: str, present: Tensor) -> Tensor:
+        """Each expert sees its own columns; the context is seen by none, it only opens and masks."""
+        own = torch.eye(EXPERTS, dtype=torch.bool, device=present.device)
+        return own if part == "experts" else own.new_zeros(EXPERTS)
 
     def opened(self, context: Tensor) -> Tensor:
         """How far each item listens to each expert, (users, 1, ITEMS, EXPERTS); shares of one."""
@@ -95,7 +111,7 @@ def masked_experts(lists: int = 100, *, seed: int = 0) -> World:
     model = _Experts().build(numbered(lists, "user"), numbered(ITEMS, "item"), seed=seed)
     request = random_lists(lists, seed)
     inputs = model.units(request)
-    said, silence = (model.voices(values) for values in _there_and_not(inputs["experts"]))  # (users, 1, EXPERTS)
+    said, silence = (model.say(values) for values in _there_and_not(inputs["experts"]))  # (users, 1, EXPERTS)
     rows = torch.arange(lists)[:, None]
     heard, usual = (model.opened(values)[rows, 0, request.items] for values in _there_and_not(inputs["context"]))
     shapley = {

@@ -1,0 +1,71 @@
+"""Each prototype brings one term to a score of ProtoMF, and without it the score is less by just that."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import whyrec as wr
+from whyrec.models.proto_mf import ProtoMF
+from whyrec.recommender import Request, keep_only
+
+SPLIT = wr.leave_last_out(wr.planted(users=60, items=50))
+EVERYBODY = Request(torch.arange(60), torch.arange(50)[None], torch.empty(60, 0, dtype=torch.int64))
+
+
+@pytest.fixture(scope="module")
+def model() -> ProtoMF:
+    training = wr.Training(epochs=8, batch_size=200, learning_rate=0.02)
+    found = wr.fit(ProtoMF(factors=8, user_prototypes=5, item_prototypes=4, inclusion=0.05), SPLIT, training)
+    assert isinstance(found, ProtoMF)
+    return found.double()
+
+
+@torch.no_grad()
+def test_a_score_is_the_sum_of_likenesses_times_weights(model: ProtoMF) -> None:
+    user, item = model.user_table.weight, model.item_table.weight
+    like_user = 1 + F.cosine_similarity(user[:, None], model.user_prototypes[None], dim=-1)
+    like_item = 1 + F.cosine_similarity(item[:, None], model.item_prototypes[None], dim=-1)
+    for like in (like_user, like_item):
+        assert (like >= 0).all()
+        assert (like <= 2).all()
+    expected = like_user @ (item @ model.item_map.weight.T).T + (user @ model.user_map.weight.T) @ like_item.T
+    torch.testing.assert_close(model.score(model.embed(EVERYBODY)), expected, rtol=0, atol=1e-9)
+
+
+@torch.no_grad()
+def test_without_a_prototype_the_score_is_less_by_its_term(model: ProtoMF) -> None:
+    inputs = model.embed(EVERYBODY)
+    score, total = model.score(inputs), torch.zeros(60, 50, dtype=torch.float64)
+    for name, weights in (("user prototypes", "item weights"), ("item prototypes", "user weights")):
+        values = inputs[name].values[..., 0]
+        for unit in range(values.shape[2]):
+            term = values[..., unit] * inputs[weights].values[..., unit]
+            keep = torch.arange(values.shape[2]) != unit
+            less = model.score(keep_only(inputs, {name: keep.expand(inputs[name].present.shape)}))
+            torch.testing.assert_close(less, score - term, rtol=0, atol=1e-12)
+            total = total + term
+    torch.testing.assert_close(total, score, rtol=0, atol=1e-9)
+
+
+def test_its_own_terms_are_the_explanation(model: ProtoMF) -> None:
+    why = wr.explain(model, wr.recommend(model, k=2), wr.Intrinsic(), dtype=torch.float64)
+    assert why.ledger.relative_gap(why.attribution.relevance).max() < 1e-9
+    best = why.contributions(0, 0)[0]
+    assert best.title.startswith((f"user prototype {best.unit + 1}: like ", f"item prototype {best.unit + 1}: like "))
+
+
+def test_inclusion_pulls_prototypes_to_somebody() -> None:
+    def nearest(inclusion: float) -> float:
+        training = wr.Training(epochs=4, batch_size=200, learning_rate=0.02)
+        found = wr.fit(ProtoMF(factors=8, user_prototypes=5, item_prototypes=4, inclusion=inclusion), SPLIT, training)
+        with torch.no_grad():
+            return float(found.embed(EVERYBODY)["user prototypes"].values.amax((0, 1, 3)).mean())
+
+    assert nearest(1.0) > nearest(0.0)
+
+
+def test_it_beats_what_is_popular(model: ProtoMF) -> None:
+    merits = [epoch.validation or 0.0 for epoch in model.log]
+    assert max(merits) > merits[0]
