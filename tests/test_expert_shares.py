@@ -14,7 +14,7 @@ import whyrec as wr
 from whyrec import kinds
 from whyrec.attribution import Attribution
 from whyrec.dataset import Catalog
-from whyrec.errors import NotApplicable
+from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.interactions import Vocabulary
 from whyrec.mixture import Voices
 from whyrec.question import Question, ask
@@ -128,6 +128,22 @@ def test_the_way_from_the_baseline_is_what_was_said_and_who_was_heard() -> None:
         share = by_gate.abs() / (by_saying.abs() + by_gate.abs())
         torch.testing.assert_close(shares(question).notes["gate share"], share.detach(), rtol=0, atol=1e-9)
         assert 0 < share.mean() < 1
+
+
+def test_counted_from_the_baseline_the_gate_is_nobodys_term() -> None:
+    world = kinds.load("worlds", "masked_experts")(30)
+    question = world.question()
+    answer = wr.ExpertShares(since="baseline")(question)
+    nothing = {name: torch.zeros_like(question.inputs[name].present) for name in question.parts}
+    before = question.model.voices(keep_only(question.inputs, nothing))  # type: ignore[operator]
+    voices = question.model.voices(question.inputs)  # type: ignore[operator]
+    expected = voices.shares * (voices.said - before.said)
+    torch.testing.assert_close(answer.relevance["experts"], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(answer.ledger.bias, voices.since(before)[1], rtol=0, atol=1e-12)
+    torch.testing.assert_close(answer.ledger.reference, before.score, rtol=0, atol=1e-12)
+    assert answer.ledger.relative_gap(answer.relevance).max() < 1e-12
+    with pytest.raises(InvalidSetting, match="since='never'"):
+        wr.ExpertShares(since="never")  # type: ignore[arg-type]
 
 
 def test_in_the_planted_world_it_knows_the_experts_and_not_the_context() -> None:

@@ -17,7 +17,7 @@ import whyrec as wr
 from whyrec.cli import app
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.losses import log_loss
-from whyrec.mixture import PRESETS, heard
+from whyrec.mixture import PRESETS, heard, mixed
 from whyrec.models.masked_experts import MaskedExperts
 from whyrec.objectives import objective
 from whyrec.recommender import Inputs, Request
@@ -149,11 +149,11 @@ def test_no_expert_is_taught_by_another_whatever_is_learned(loss: Loss, posterio
 @pytest.mark.parametrize(("loss", "ratings"), [("log", False), ("bpr", False), ("squared", True)])
 def test_it_learns_what_is_taken_ranked_or_rated(loss: Loss, ratings: bool) -> None:
     training = wr.Training(epochs=12, batch_size=200, learning_rate=0.01, loss=loss)
-    model = fitted(training, ratings=ratings, preset="spotify" if ratings else "movielens", width=8)
+    model = fitted(training, ratings=ratings, preset="movielens" if loss == "log" else "spotify", width=8)
     first, last = model.log[0], model.log[-1]
     assert last.loss < first.loss
     if not ratings:
-        assert max(epoch.validation or 0 for epoch in model.log) > 0.1  # by chance .02
+        assert (last.validation or 0) > 0.1  # by chance less than .05
         return
     values = SPLIT.train.values
     assert values is not None
@@ -162,8 +162,18 @@ def test_it_learns_what_is_taken_ranked_or_rated(loss: Loss, ratings: bool) -> N
     plain = float(np.sqrt(np.mean((held_out - values.mean()) ** 2)))
     assert min(epoch.rmse or 9 for epoch in model.log) < plain
     with torch.no_grad():
-        scores = model.score(model.embed(EVERYBODY))
-    assert values.min() - 3 < scores.min() < values.mean() < scores.max() < values.max() + 3
+        inputs = model.embed(EVERYBODY)
+        scores, mixture = model.score(inputs), mixed(model.opinions(inputs), model.lattice.children, PRESETS["spotify"])
+    middle, reach = float(values.mean()), float(np.abs(values - values.mean()).max())
+    torch.testing.assert_close(scores, middle + reach * mixture.score, rtol=0, atol=1e-5)
+    assert scores.min() < middle < scores.max()
+
+
+def test_taught_by_the_posterior_experts_do_not_all_learn_to_say_no() -> None:
+    model = fitted(wr.Training(epochs=12, batch_size=200, learning_rate=0.01), posterior=True, width=8)
+    assert max(epoch.validation or 0 for epoch in model.log) > 0.1
+    with torch.no_grad():
+        assert model.opinions(model.embed(EVERYBODY)).std() > 0.1
 
 
 def test_the_error_of_ratings_is_that_of_the_score() -> None:
@@ -319,15 +329,30 @@ def test_a_muted_group_is_not_listened_to_and_weights_stay() -> None:
         model.steered({"users": 0.5})
 
 
-def test_the_command_line_takes_groups_and_subsets(tmp_path: Path) -> None:
-    """As a user would, on files of one's own."""
+def write_tables(folder: Path) -> None:
+    """Readers, books, and who read what, as a user would bring them."""
     rng = np.random.default_rng(0)
     events = ["reader,book"] + [f"r{user},b{item}" for user in range(20) for item in rng.permutation(15)[:6]]
-    (tmp_path / "events.csv").write_text("\n".join(events))
     readers = ["reader,age,city"] + [f"r{user},{20 + user},{'Ulm' if user % 2 else 'Kiel'}" for user in range(20)]
-    (tmp_path / "readers.csv").write_text("\n".join(readers))
     books = ["book,genre"] + [f"b{item},{'crime' if item % 2 else 'travel'}" for item in range(15)]
-    (tmp_path / "books.csv").write_text("\n".join(books))
+    for name, lines in (("events", events), ("readers", readers), ("books", books)):
+        (folder / f"{name}.csv").write_text("\n".join(lines))
+
+
+def test_the_page_about_experts_on_ones_own_columns_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tables(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "experts-on-your-columns.md").read_text("utf-8")
+    source = page.split("```python\n")[1].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(compile(source, "page", "exec"), found)  # noqa: S102 (our own page)
+    assert len(found["without_people"]) == len(found["lists"]) == 20
+    assert set() < set(found["shares"].by_column("genre")) <= {"crime", "travel"}
+    assert [row.method for row in found["card"].rows] == ["expert_shares", "occlusion"]
+
+
+def test_the_command_line_takes_groups_and_subsets(tmp_path: Path) -> None:
+    write_tables(tmp_path)
     out = tmp_path / "model"
     files = {"--data": "events.csv", "--users": "readers.csv", "--items": "books.csv"}
     chosen = {

@@ -136,7 +136,7 @@ def test_each_variant_weighs_as_its_authors_did() -> None:
 
 def test_the_posterior_teaches_whoever_explains_what_is_wanted() -> None:
     said = torch.tensor([[0.8, -0.8, 0.0]], dtype=torch.float64)
-    boosting = Boosting(posterior=True)
+    boosting = Boosting(posterior=True, normalised=False, mean="weight")
     prior = heard(said, THREE, "squared", own=False)
     for wanted, likelihood in ((1.0, [0.9, 0.1, 0.5]), (0.0, [0.1, 0.9, 0.5])):
         expected = prior * torch.tensor(likelihood, dtype=torch.float64)

@@ -56,14 +56,14 @@ def test_its_own_terms_are_the_explanation(model: ProtoMF) -> None:
     assert best.title.startswith((f"user prototype {best.unit + 1}: like ", f"item prototype {best.unit + 1}: like "))
 
 
-def test_inclusion_pulls_prototypes_to_somebody() -> None:
-    def nearest(inclusion: float) -> float:
-        training = wr.Training(epochs=4, batch_size=200, learning_rate=0.02)
-        found = wr.fit(ProtoMF(factors=8, user_prototypes=5, item_prototypes=4, inclusion=inclusion), SPLIT, training)
-        with torch.no_grad():
-            return float(found.embed(EVERYBODY)["user prototypes"].values.amax((0, 1, 3)).mean())
-
-    assert nearest(1.0) > nearest(0.0)
+def test_inclusion_is_paid_by_prototypes_like_nobody_and_by_whoever_is_like_no_prototype(model: ProtoMF) -> None:
+    asked = Request(torch.tensor([3, 8, 5]), torch.tensor([[1, 2], [7, 0], [9, 4]]), torch.empty(3, 0).long())
+    inputs, expected = model.embed(asked), 0.0
+    for name in ("user prototypes", "item prototypes"):
+        alike = inputs[name].values[..., 0].flatten(0, 1).tolist()
+        expected -= sum(max(column) for column in zip(*alike, strict=True)) / len(alike[0])
+        expected -= sum(max(row) for row in alike) / len(alike)
+    assert float(model.penalty(inputs).detach()) == pytest.approx(0.05 * expected, rel=1e-12)
 
 
 def test_it_beats_what_is_popular(model: ProtoMF) -> None:

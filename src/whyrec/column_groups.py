@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from whyrec.column_inputs import ColumnInputs
 from whyrec.dataset import Catalog
 from whyrec.errors import InvalidSetting
-from whyrec.experts import side_by_side
+from whyrec.experts import Half
 from whyrec.interactions import Interactions
-from whyrec.recommender import Inputs, Part, Request, spread, vector
+from whyrec.recommender import Inputs, Part, Request, vector
 
 Side = Literal["user", "item"]
 SIDES: tuple[Side, Side] = ("user", "item")
@@ -99,12 +99,12 @@ class ColumnGroups(nn.Module):
         }
         return {name: _cut(whole[one.side], one.units) for name, one in self.slices.items()}
 
-    def vectors(self, inputs: Inputs) -> list[Tensor]:
-        """The channels of each group, (users | 1, items | 1, channel)."""
-        halves: list[list[Tensor]] = [[] for _ in self._names]
+    def halves(self, inputs: Inputs) -> list[list[Half]]:
+        """The channels of each group, those of users and those of items apart."""
+        found: list[list[Half]] = [[] for _ in self._names]
         for name, one in self.slices.items():
-            halves[one.group].append(spread(vector(inputs[name]), inputs[name].index))
-        return [side_by_side(found) for found in halves]
+            found[one.group].append((vector(inputs[name]), inputs[name].index))
+        return found
 
     def title(self, part: str, unit: int, *, user: int, item: int) -> str:
         """What to call a unit of a part, with what it holds for a user and an item."""

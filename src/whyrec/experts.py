@@ -11,6 +11,7 @@ layers as one matrix a layer, masked in the forward pass, hence from the first o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Protocol, cast
 
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from whyrec.errors import InvalidSetting
 from whyrec.lattice import Lattice, block_mask
+from whyrec.recommender import spread
 
 
 class Block(Protocol):
@@ -30,6 +32,13 @@ class Block(Protocol):
 
     def __call__(self, inputs: int) -> nn.Module:
         """A new layer from `inputs` channels to `width`, (..., inputs) -> (..., width)."""
+
+
+Half = tuple[Tensor, Tensor | None]
+"""Channels that come from one side, (users | 1, items | distinct | 1, channel), and the index that `spread` follows."""
+
+Group = Tensor | Sequence[Half]
+"""Channels of a group, (..., channel), or its halves: then each is taken through a dense layer before it is spread."""
 
 
 class Experts(nn.Module):
@@ -49,15 +58,25 @@ class Experts(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.outputs = nn.ModuleList(nn.Linear(one, 1) for one in wide)
 
-    def forward(self, groups: Sequence[Tensor], *, apart: bool = False) -> Tensor:
+    def forward(self, groups: Sequence[Group], *, apart: bool = False) -> Tensor:
         """What each expert says, without bound: groups (..., channel) -> (..., expert).
 
         With `apart` an expert reads what its children found and teaches them nothing: the same values, but no gradient
         from an expert to the weights of another.
         """
-        found = [side_by_side([groups[place] for place in self.lattice.places(one)]) for one in range(len(self.inputs))]
-        for layer in self.layers:
-            own = [block(one) for block, one in zip(cast(nn.ModuleList, layer), found, strict=True)]
+        halves = [_halves(one) for one in groups]
+        given = [
+            [half for place in self.lattice.places(one) for half in halves[place]] for one in range(len(self.inputs))
+        ]
+        if not self.layers:
+            return side_by_side([_first(output, one) for output, one in zip(self.outputs, given, strict=True)])
+        found: list[Tensor] = []
+        for place, layer in enumerate(self.layers):
+            blocks = cast(nn.ModuleList, layer)
+            if place == 0:
+                own = [_first(block, one) for block, one in zip(blocks, given, strict=True)]
+            else:
+                own = [block(one) for block, one in zip(blocks, found, strict=True)]
             read = [one.detach() for one in own] if apart else own
             found = [
                 side_by_side([one, *(read[child] for child in inner)])
@@ -100,14 +119,18 @@ class MatrixExperts(nn.Module):
                 columns = seen[expert].nonzero()[:, 0] if place == 0 else torch.tensor(read)
                 self._copy(place, expert, columns, linear_of(part))
 
-    def forward(self, groups: Sequence[Tensor], *, apart: bool = False) -> Tensor:
+    def forward(self, groups: Sequence[Group], *, apart: bool = False) -> Tensor:
         """As `Experts`, (..., channel) of each group -> (..., expert); `apart` is refused."""
         if apart:
             raise InvalidSetting("experts in one matrix cannot be taught apart; choose realisation='list'")
-        x = side_by_side(groups)
+        x = torch.empty(0)
         for place, layer in enumerate(self.layers):
             dense = cast(nn.Linear, layer)
-            x = F.linear(F.relu(x) if place else x, dense.weight * self.masks[place].to(dense.weight), dense.bias)
+            weight = dense.weight * self.masks[place].to(dense.weight)
+            if place == 0:
+                x = _spread_linear([half for one in groups for half in _halves(one)], weight, dense.bias)
+            else:
+                x = F.linear(F.relu(x), weight, dense.bias)
         return x
 
     @torch.no_grad()
@@ -124,6 +147,31 @@ def linear_of(block: nn.Module) -> nn.Linear:
     if not isinstance(found, nn.Linear):
         raise InvalidSetting(f"only dense layers become one matrix, and {type(block).__name__} is none")
     return found
+
+
+def _halves(group: Group) -> Sequence[Half]:
+    return [(group, None)] if isinstance(group, Tensor) else group
+
+
+def _first(block: nn.Module, halves: Sequence[Half]) -> Tensor:
+    """A first layer of what comes in halves; a dense one takes each by itself, before users and items meet."""
+    if isinstance(block, nn.Linear):
+        return _spread_linear(halves, block.weight, block.bias)
+    if isinstance(block, nn.Sequential) and isinstance(block[0], nn.Linear):
+        rest: Tensor = block[1:](_spread_linear(halves, block[0].weight, block[0].bias))
+        return rest
+    whole: Tensor = block(side_by_side([spread(*one) for one in halves]))
+    return whole
+
+
+def _spread_linear(halves: Sequence[Half], weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear map of all halves side by side: the sum of one of each."""
+    parts = weight.split([values.shape[-1] for values, _ in halves], dim=1)
+    found = [
+        spread(F.linear(values, part, bias if place == 0 else None), index)
+        for place, ((values, index), part) in enumerate(zip(halves, parts, strict=True))
+    ]
+    return reduce(torch.add, found)
 
 
 def side_by_side(tensors: Sequence[Tensor]) -> Tensor:

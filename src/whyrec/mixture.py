@@ -65,7 +65,8 @@ class Boosting:
     own: bool = False
     """Whether an expert is taught the more the surer it is itself."""
     posterior: bool = False
-    """Whether an expert is also taught the more the better it explains what is wanted: the posterior of the E-step."""
+    """Whether an expert is also taught the more the better it explains what is wanted: the posterior of the E-step. Its
+    weights always sum to one in a row: else all experts would learn to say no, where most rows want it."""
     normalised: bool = True
     """Whether the weights of each row are made to sum to one."""
     mean: Literal["expert", "row", "weight"] = "row"
@@ -163,7 +164,9 @@ def teaching_weights(said: Tensor, wanted: Tensor | None, children: Children, bo
     if boosting.posterior and wanted is not None:
         sign = 2 * wanted.unsqueeze(-1) - 1
         weights = weights * (1 + sign * said) / 2  # times p(wanted | expert)
-    return weights / (weights.sum(-1, keepdim=True) + LEAST) if boosting.normalised else weights
+    if boosting.normalised or boosting.posterior:
+        return weights / (weights.sum(-1, keepdim=True) + LEAST)
+    return weights
 
 
 def taught(wrong: Tensor, weights: Tensor, boosting: Boosting) -> Tensor:

@@ -64,8 +64,8 @@ class Request:
         """Users to embed, (users, 1), or (1, distinct) with the index that spreads them, (users, 1)."""
         if not self.compact or self.users.numel() < SHARED_FROM:
             return self.users[:, None], None
-        rows, index = distinct(self.users)
-        return rows[None], index[:, None]
+        rows, index = distinct(self.users + 1)  # -1, somebody never met, is a row like any other here
+        return rows[None] - 1, index[:, None]
 
 
 def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:

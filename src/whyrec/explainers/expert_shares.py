@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from whyrec.attribution import Attribution, account
-from whyrec.errors import NotApplicable
+from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.mixture import Mixing, Voices
 from whyrec.question import Question
 from whyrec.recommender import Inputs, Recommender, keep_only
@@ -29,6 +29,14 @@ from whyrec.recommender import Inputs, Recommender, keep_only
 @dataclass(frozen=True)
 class ExpertShares:
     """The terms of a model that is a mixture of experts; refuses all others, and says so."""
+
+    since: Literal["nothing", "baseline"] = "nothing"
+    """From where a term counts: share * said, or share * what is said more than of the baseline. Then the second sum,
+    the gate's, is nobody's term and stands in the account as bias."""
+
+    def __post_init__(self) -> None:
+        if self.since not in ("nothing", "baseline"):
+            raise InvalidSetting(f"ExpertShares: since={self.since!r}: choose 'nothing' or 'baseline'")
 
     @torch.no_grad()
     def __call__(self, question: Question) -> Attribution:
@@ -46,12 +54,16 @@ class ExpertShares:
         voices = _voices(model, question, question.inputs)
         nothing = {name: torch.zeros_like(question.inputs[name].present) for name in question.parts}
         before = _voices(model, question, keep_only(question.inputs, nothing))
-        relevance, elsewhere = _shared(model, voices.shares * voices.said, question)
-        rest = torch.as_tensor(voices.rest, dtype=torch.float64, device=elsewhere.device)
+        if self.since == "baseline":
+            relevance, elsewhere = _shared(model, voices.shares * (voices.said - before.said), question)
+            elsewhere, start = elsewhere + voices.since(before)[1], before.score.double()
+        else:
+            relevance, elsewhere = _shared(model, voices.shares * voices.said, question)
+            start = torch.as_tensor(voices.rest, dtype=torch.float64, device=elsewhere.device)
         return Attribution(
             relevance,
             present={name: question.present(name) for name in question.parts},
-            ledger=account(voices.score, relevance, bias=elsewhere, reference=rest),
+            ledger=account(voices.score, relevance, bias=elsewhere, reference=start),
             complete=True,
             notes={"gate share": _gate_share(voices, before)},
         )

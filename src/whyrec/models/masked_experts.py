@@ -59,7 +59,7 @@ class MaskedExperts(Recommender):
         """Whether smaller subsets go first, or all experts are added up, which makes the model additive."""
         preset: Preset = "movielens"
         """How sure an expert counts as, and how it is taught: a variant of the authors'. `movielens` is for what was
-        taken or not; ratings go up and down, and `library` and `spotify` are for them."""
+        taken or not; ratings, and items that only come before others (`bpr`), go up and down: `library`, `spotify`."""
         posterior: bool = False
         """Whether experts learn the more the better they explain what is wanted."""
         ratings: bool = False
@@ -151,7 +151,7 @@ class MaskedExperts(Recommender):
 
     def floats_to_rank(self) -> tuple[int, int]:
         items, columns = len(self.items), self.columns.units("item")
-        return items * columns * self.settings.width, self.floats_per_user(items)
+        return items * max(columns * self.settings.width, self.experts.widest), self.floats_per_user(items)
 
     def embed(self, request: Request) -> Inputs:
         return self.columns.parts(request)
@@ -207,7 +207,7 @@ class MaskedExperts(Recommender):
 
     def _raw(self, inputs: Inputs, *, apart: bool = False) -> Tensor:
         """What experts say, without bounds, (users, items, expert)."""
-        found: Tensor = self.experts(self.columns.vectors(inputs), apart=apart)
+        found: Tensor = self.experts(self.columns.halves(inputs), apart=apart)
         return found
 
     def _voices(self, raw: Tensor) -> Voices:
