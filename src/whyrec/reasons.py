@@ -4,7 +4,7 @@ A unit becomes a reason when (1) its method's verdict on the report card is *fai
 lift the score, else the item is there for what everybody takes, (3) the score falls when the unit alone is taken away,
 by at least the root mean square over all units of that user, which is how far it moves for a random one in whatever
 direction, (4) that fall is at least a third of what the strongest reason brings, so that crumbs are not named, and
-(5) the reasons of an item together matter more than 95 % of other random sets of the same size.
+(5) the reasons of an item together matter more than 99 % of other random sets of the same size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from whyrec.report_card import ReportCard
 from whyrec.targets import Logit
 
 RANDOM_SETS = 200
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.01
 LOGIT = Logit().name
 MATERIAL = 1 / 3
 ROUNDING = 1e-6

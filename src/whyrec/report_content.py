@@ -350,8 +350,10 @@ def _versions() -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
+    """Nested settings with dotted names; one that is None is not set."""
     found: dict[str, Any] = {}
     for name, value in values.items():
+        if value is None:
+            continue
         found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return found
