@@ -35,6 +35,7 @@ def grid(**values: Iterable[Any]) -> list[Choice]:
 ROWS: dict[str, tuple[type[wr.Recommender], list[Choice]]] = {
     "ItemKNN": (wr.ItemKNN, grid(neighbours=(20, 50, 100), shrink=(0, 100), alpha=(0.1, 0.3, 0.5))),
     "UserKNN": (wr.UserKNN, grid(neighbours=(25, 50, 100, 200), shrink=(0,), alpha=(0.1, 0.3, 0.5), limit=(4000,))),
+    "ItemGraph": (wr.ItemGraph, grid(min_common_users=(5, 20, 50), neighbours=(50, 100))),
     "EASE": (wr.EASE, grid(regularisation=(300, 500, 1000, 2000))),
     "iALS, 64 factors": (
         wr.IALS,

@@ -100,7 +100,7 @@ def chosen(split: wr.Split, base: dict[str, Any]) -> tuple[dict[str, Any], list[
 def in_folds(data: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """RMSE and MAE of each fold, and over the ratings of all folds, with intervals over users."""
     found = [
-        wr.evaluate_ratings(fitted(split, settings), split) for split in wr.k_fold(data, folds=FOLDS, validation=0.1)
+        wr.evaluate_ratings(fitted(split, settings), split, baselines=()) for split in wr.k_fold(data, folds=FOLDS, validation=0.1)
     ]
     sums = np.zeros((len(data.users), 3))
     for one in found:
@@ -116,7 +116,7 @@ def in_folds(data: Any, settings: dict[str, Any]) -> dict[str, Any]:
 
 def without_groups(split: wr.Split, settings: dict[str, Any]) -> dict[str, Any]:
     """RMSE without each group of columns, and how much more that is, on the same users."""
-    whole = wr.evaluate_ratings(fitted(split, settings), split)
+    whole = wr.evaluate_ratings(fitted(split, settings), split, baselines=())
     rows: dict[str, Any] = {"all columns": {"RMSE": whole.rmse.to_json()}}
     for name, group in GROUPS.items():
         if not settings.get("ids", True) and set(group) >= ITEMS:

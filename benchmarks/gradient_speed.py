@@ -10,7 +10,6 @@ machine that slows down for a while slows both. Where both compute the same numb
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +20,7 @@ from captum.attr import DeepLift, GradientShap
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from record import recorded
 from torch import Tensor, nn
+from turns import Side, in_turns
 
 import whyrec as wr
 from whyrec.named_inputs import Columns
@@ -28,24 +28,15 @@ from whyrec.question import Question, ask
 from whyrec.trained_module import adapt
 
 STEPS = 50
-Side = Callable[[], Tensor]
 
 
 def compare(ours: Side, theirs: Side, rounds: int, rows: int) -> dict[str, Any]:
     """Seconds per 1,000 rows of both sides, and the quartiles of theirs over ours."""
-    ours(), theirs()  # the first call of each is not like the others
-    times: dict[Side, list[float]] = {ours: [], theirs: []}
-    for number in range(rounds):
-        for side in (ours, theirs) if number % 2 else (theirs, ours):
-            started = time.perf_counter()
-            side()
-            times[side].append(time.perf_counter() - started)
-    ours_s, theirs_s = (torch.tensor(times[side], dtype=torch.float64) for side in (ours, theirs))
-    low, middle, high = torch.quantile(theirs_s / ours_s, torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
+    found = in_turns(ours, theirs, rounds)
     return {
-        "whyrec seconds per 1,000 rows": float(ours_s.median()) * 1000 / rows,
-        "captum seconds per 1,000 rows": float(theirs_s.median()) * 1000 / rows,
-        "captum over whyrec": {"median": middle, "quartiles": [low, high], "rounds": rounds},
+        "whyrec seconds per 1,000 rows": found.ours * 1000 / rows,
+        "captum seconds per 1,000 rows": found.theirs * 1000 / rows,
+        "captum over whyrec": found.quartiles,
     }
 
 

@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 import whyrec as wr
 from whyrec.calls import Plan
 from whyrec.composites import plan_with
+from whyrec.question import ask
+from whyrec.recommender import Request
 from whyrec.relevance import Relevance, Taken
 from whyrec.rules.alpha_beta import AlphaBeta
 from whyrec.rules.epsilon import Epsilon
@@ -120,6 +123,27 @@ def interleaved(ways: dict[str, Way]) -> dict[str, dict[str, float]]:
     return found
 
 
+def all_pairs(users: int = 32, items: int = 100) -> dict[str, Way]:
+    """Every pair of some users and items: one forward and backward pass that takes each pair for itself, and ours."""
+    split = wr.leave_last_out(wr.planted(users=200, items=300))
+    model = wr.NeuMF(user="history").build(split.dataset.users, split.dataset.items, seed=0).eval()
+    rows, history = torch.arange(users), model.seen_by(torch.arange(users), split.train)
+    listed = torch.arange(items).expand(users, items).contiguous()
+    apart = Request(rows.repeat_interleave(items), listed.reshape(-1, 1), history.repeat_interleave(items, 0))
+
+    def pair_by_pair() -> Tensor:
+        inputs = model.embed(apart)
+        leaf = inputs["history"].values.detach().requires_grad_()
+        scores = model.score({**inputs, "history": replace(inputs["history"], values=leaf)})
+        return torch.autograd.grad(scores.sum(), leaf)[0]
+
+    return {
+        "forward and backward of each pair": pair_by_pair,
+        "epsilon, ledger included": lambda: wr.LRP()(ask(model, Request(rows, listed, history))),
+        "gamma, ledger included": lambda: wr.LRP(gamma=0.25)(ask(model, Request(rows, listed, history))),
+    }
+
+
 def lists_per_second(explainer: wr.LRP) -> dict[str, float]:
     """Top-10 lists of ML-1M users, explained by their histories."""
     split = wr.leave_last_out(wr.movielens(DATA / "ml-1m"))
@@ -152,6 +176,8 @@ def main() -> None:
             ways |= peers(net, x, convolutions=x.ndim == 4)
             print(name)
             found[name] = interleaved(ways)
+        print("all pairs of 32 users and 100 items")
+        found["NeuMF on histories, all pairs of 32 users and 100 items"] = interleaved(all_pairs())
         torch.set_num_threads(2)
         found["NeuMF on histories of ML-1M, epsilon"] = lists_per_second(wr.LRP())
         found["NeuMF on histories of ML-1M, gamma"] = lists_per_second(wr.LRP(gamma=0.25))

@@ -52,7 +52,11 @@ are near their best when they are joined, so what follows takes small steps."""
 
 
 def trained(model: wr.Recommender, split: wr.Split, training: wr.Training, name: str) -> wr.Recommender:
-    return wr.fit(model, split, training, checkpoint=RUNS / f"{name}.safetensors", progress=False)
+    """Train under a name; one that was finished before is read back, one that was interrupted goes on."""
+    if not (RUNS / name).exists():
+        wr.fit(model, split, training, checkpoint=RUNS / f"{name}.safetensors", progress=False)
+        wr.save(model, RUNS / name)
+    return wr.load(RUNS / name)
 
 
 def everything(split: wr.Split) -> wr.Split:
@@ -67,16 +71,15 @@ def chosen_of(model: wr.Recommender) -> Any:
 def row(name: str, begin: Any, split: wr.Split, grid: Grid) -> dict[str, Any]:
     """Try the grid, measure the best as chosen and after a refit. `begin(refit, **settings)` makes a model to train."""
     started, best, values = time.perf_counter(), None, {}
-    for some in (dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())):
-        model = trained(begin(False, **of_model(some)), split, training(some, epochs=60), f"{name}-choose")
+    grid_points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
+    for place, some in enumerate(grid_points, start=1):
+        model = trained(begin(False, **of_model(some)), split, training(some, epochs=60), f"{name}-try{place}")
         if best is None or chosen_of(model).validation > chosen_of(best).validation:
             best, values = model, some
-    epoch = chosen_of(best)
-    refitted = trained(
-        begin(True, **of_model(values)), everything(split), training(values, epochs=epoch.number), f"{name}-refit"
-    )
     wr.save(best, RUNS / f"{name}-chosen")
-    wr.save(refitted, RUNS / f"{name}-refitted")
+    epoch = chosen_of(best)
+    again = training(values, epochs=epoch.number)
+    refitted = trained(begin(True, **of_model(values)), everything(split), again, f"{name}-refitted")
     return {
         "epochs": epoch.number,
         "validation NDCG@10": epoch.validation,

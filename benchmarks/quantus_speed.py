@@ -25,6 +25,7 @@ import quantus
 import torch
 from record import recorded
 from torch import Tensor, nn
+from turns import Side, in_turns
 
 import whyrec as wr
 from whyrec.attribution import Attribution
@@ -40,24 +41,15 @@ COLUMNS, SUBSET = 48, 5
 CLOSE = 1e-5
 """Two sides in single precision say the same where they differ by less."""
 AREA = "ours over the share removed, 0 to 1, from the whole row on; theirs wants a NumPy before 2.4"
-Side = Callable[[], Tensor]
 
 
 def compare(ours: Side, theirs: Side, rounds: int) -> dict[str, Any]:
     """Seconds of both sides, and the quartiles of theirs over ours."""
-    ours(), theirs()  # the first call of each is not like the others
-    times: dict[Side, list[float]] = {ours: [], theirs: []}
-    for number in range(rounds):
-        for side in (ours, theirs) if number % 2 else (theirs, ours):
-            started = time.perf_counter()
-            side()
-            times[side].append(time.perf_counter() - started)
-    mine, other = (torch.tensor(times[side], dtype=torch.float64) for side in (ours, theirs))
-    low, middle, high = torch.quantile(other / mine, torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
+    found = in_turns(ours, theirs, rounds)
     return {
-        "whyrec seconds": float(mine.median()),
-        "quantus seconds": float(other.median()),
-        "quantus over whyrec": {"median": middle, "quartiles": [low, high], "rounds": rounds},
+        "whyrec seconds": found.ours,
+        "quantus seconds": found.theirs,
+        "quantus over whyrec": found.quartiles,
     }
 
 

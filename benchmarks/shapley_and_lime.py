@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from record import recorded
 from torch import Tensor, nn
+from turns import in_turns
 
 import whyrec as wr
 from whyrec.background import background
@@ -101,21 +102,14 @@ class Bench:
 
     def compare(self, ours: Answer, theirs: Answer, rows: int, **errors: float) -> dict[str, Any]:
         """Seconds for each 1,000 rows of both sides, and theirs over ours, round by round."""
-        ours(), theirs()
-        times: dict[Answer, list[float]] = {ours: [], theirs: []}
-        for number in range(self.rounds):
-            for side in (ours, theirs) if number % 2 else (theirs, ours):
-                started = time.perf_counter()
-                side()
-                times[side].append(time.perf_counter() - started)
-        ratios = np.array(times[theirs]) / np.array(times[ours])
+        times = in_turns(ours, theirs, self.rounds)
         return {
-            "whyrec seconds per 1,000 rows": round(float(np.median(times[ours])) * 1000 / rows, 4),
-            "peer seconds per 1,000 rows": round(float(np.median(times[theirs])) * 1000 / rows, 4),
+            "whyrec seconds per 1,000 rows": round(times.ours * 1000 / rows, 4),
+            "peer seconds per 1,000 rows": round(times.theirs * 1000 / rows, 4),
             "peer over whyrec": {
-                "median": round(float(np.median(ratios)), 1),
-                "lowest": round(float(ratios.min()), 1),
-                "highest": round(float(ratios.max()), 1),
+                "median": round(float(np.median(times.ratios)), 1),
+                "lowest": round(float(times.ratios.min()), 1),
+                "highest": round(float(times.ratios.max()), 1),
                 "rounds": self.rounds,
             },
             "rows": rows,

@@ -5,7 +5,8 @@
 Both train the network that peers are measured with (GMF 32, embeddings of 128 for the MLP, 256-128-64-32) by log-loss
 with four negatives to a positive and Adam at 0.001. The plain one has vectorised negatives, no data loader, and dense
 fused Adam: what a bare PyTorch loop reaches. Blocks of steps take turns, so that whatever else the machine does hits
-both; each pair of blocks gives one ratio.
+both; each pair of blocks gives one ratio. Measured on all threads and on one: dense Adam walks through whole tables on
+all of them, steps over few rows have little to share.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 import whyrec as wr
 from whyrec.lazy_adam import LazyAdam
 from whyrec.objectives import Pairs
-from whyrec.train import step
+from whyrec.epochs import step
 
 NEGATIVES = 4
 SIZES = {256: (51, 300), 16_384: (3277, 20)}
@@ -188,10 +189,14 @@ def main() -> None:
         seconds(makers[asked.memory_of](split, SIZES[16_384][0]), 20)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
+    all_threads = torch.get_num_threads()
     with recorded(__file__, "rows per second of a NeuMF training step beside a plain tensor loop") as found:
-        for rows in SIZES:
-            found[f"{rows} rows"] = speed(split, rows)
-            print(rows, found[f"{rows} rows"], flush=True)
+        for threads, rows in itertools.product((all_threads, 1), SIZES):
+            torch.set_num_threads(threads)
+            case = f"{rows} rows" if threads > 1 else f"{rows} rows, one thread"
+            found[case] = speed(split, rows)
+            print(case, found[case], flush=True)
+        torch.set_num_threads(all_threads)
         found["peak memory, MiB"] = {whose: round(peak_memory(whose)) for whose in ("plain", "whyrec")}
         if not asked.without_quality:
             found["after 3 epochs of 16,384 rows"] = quality(split)

@@ -333,6 +333,27 @@ def test_a_wrong_target_or_setting_says_what_there_is(words: tuple[str, str], sa
     assert said in refused(found).err
 
 
-def test_the_errors_of_ratings_are_evaluated_by_name(run: Any, model: Path) -> None:
-    found = run("evaluate", model, "--protocol", "ratings", "--json").json
+def test_a_model_of_ratings_is_fitted_evaluated_and_explained_as_one(run: Any, ratings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stars"
+    fitted = run(
+        "fit",
+        *("--data", ratings / "ratings.csv", "--out", out, "--model", "biased_mf"),
+        *("--set", "factors=4", "--set", "epochs=3", "--set", "implicit=true"),
+        "--json",
+    ).json
+    assert fitted["training"]["loss"] == "squared"
+    assert fitted["validation_ndcg@10"] is None
+    assert fitted["validation_rmse"] > 0
+    found = run("evaluate", out, "--protocol", "ratings", "--json").json
     assert found["RMSE"]["value"] > found["MAE"]["value"] > 0
+    assert list(found["baselines"]) == ["bias_only"]
+    bare = run("evaluate", out, "--protocol", "ratings", "--baselines", "", "--json").json
+    assert not bare["baselines"]
+    assert "leave --metrics out" in refused(run("evaluate", out, "--protocol", "ratings", "--metrics", "ndcg")).err
+    why = run("explain", out, "--user", "u0001", "--item", "i0001", "--json").json
+    assert why["target_name"] == "rating"
+    assert run("verify", out, "--method", "lrp", "--users", "30", "-k", "2", "--json").json["target"] == "rating"
+
+
+def test_errors_of_ratings_are_refused_for_scores_that_are_none(run: Any, model: Path) -> None:
+    assert "the scores of this NeuMF are no ratings" in refused(run("evaluate", model, "--protocol", "ratings")).err

@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from tests.worlds import Wired, built, network, noise, request, wired
+from tests.worlds import Wired, asked_of, built, network, noise, request, wired
 from torch import Tensor, nn
 
 from whyrec.attribution import Attribution
@@ -119,6 +119,23 @@ def test_an_inert_column_gets_nothing_in_the_marginal_game_however_correlated() 
     weights = torch.tensor([2.0, 0.0, 1.0], dtype=torch.float64)
     expected = (values - values.mean(0)).squeeze(-1) * weights
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_score_that_fills_in_what_is_missing_answers_the_conditional_question() -> None:
+    """f = 2 x0 + x2 with corr(x0, x1) = .9 and means of zero: E[x0 | x1] = .9 x1 where x0 is not seen."""
+
+    class FillsIn(Wired):
+        def score(self, inputs: Inputs) -> Tensor:
+            part = inputs["p"]
+            seen, x = part.present.unbind(2), part.values.squeeze(-1).unbind(2)
+            return 2 * torch.where(seen[0], x[0], 0.9 * x[1] * seen[1]) + x[2]
+
+    values = torch.ones(1, 1, 3, 1, dtype=torch.float64)
+    asked = wired(lambda parts: 2 * parts["p"][..., 0, 0] + parts["p"][..., 2, 0], {"p": values})
+    filled = asked_of(FillsIn(lambda parts: parts["p"].sum((2, 3)), {"p": Part.of(values)}), 1, 1, None)
+    for question, expected in ((asked, (2.0, 0.0, 1.0)), (filled, (1.1, 0.9, 1.0))):
+        found = ExactShapley()(question).relevance["p"][0, 0]
+        torch.testing.assert_close(found, found.new_tensor(expected), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("rows", [0, 3])

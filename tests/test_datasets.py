@@ -265,6 +265,8 @@ def test_movielens_1m_has_its_published_numbers() -> None:
     assert np.unique(data.interactions.values).tolist() == [1, 2, 3, 4, 5]  # type: ignore[arg-type]
     assert set(data.users.columns["age"].values) == set(movielens.AGES.values())
     assert set(data.users.columns["occupation"].values) == set(movielens.OCCUPATIONS)
+    assert (len(movielens.AGES), len(movielens.OCCUPATIONS)) == (7, 21)
+    assert len({genre for genres in data.items.columns["genres"].values for genre in genres}) == 18
     assert data.items.title(int(data.items.vocabulary.rows([73])[0])) == "Misérables, Les (1995)"
     years = data.items.columns["year"].values
     assert (np.nanmin(years), np.nanmax(years), np.isnan(years).sum()) == (1919, 2000, 0)

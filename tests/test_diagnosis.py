@@ -299,6 +299,15 @@ def test_the_shares_of_an_answer_add_up_and_those_of_a_group_are_their_mean() ->
     assert signs["Coupon"] == pytest.approx((0.5 + 0.05 / total, 0.5 - 0.05 / total))
 
 
+def test_an_answer_that_rests_on_nothing_leaves_no_entry_behind() -> None:
+    model, _, _ = shop()
+    whole = explained(model, k=18)
+    found = profiles_of(whole, *whole.recommendations.present.numpy().nonzero())
+    assert found.silent > 0
+    past = (whole.recommendations.history >= 0).sum(1).numpy()
+    assert np.bincount(found.answer, minlength=len(found)).tolist() == past[found.lists].tolist()
+
+
 def test_likeness_is_the_cosine_of_laid_out_profiles_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _, _ = shop()
     found = profiles_of(explained(model), np.arange(150), np.zeros(150, dtype=np.int64))

@@ -97,6 +97,27 @@ def test_the_columns_of_the_how_to_page_are_explained_and_drawn(
     assert {path.name for path in tmp_path.iterdir()} == {"methods.png", "genres.png", "waterfall.png"}
 
 
+def test_the_similar_items_of_the_how_to_page_are_found_and_drawn(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, object] = {}
+    for block in blocks("docs/how-to/similar-items.md"):
+        exec(block, found)  # noqa: S102 (our own page)
+    said = capsys.readouterr().out
+    for words in ("an edge weighs", " is near ", " users) "):
+        assert words in said
+    assert {path.name for path in tmp_path.iterdir()} == {"neighbourhood.png", "map.png"}
+
+
+def test_the_record_of_the_how_to_page_is_redone_and_erased(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("docs/how-to/serve.md")[0], {})  # noqa: S102 (our own page)
+    assert capsys.readouterr().out.splitlines() == ["1 record of u0001", "True", "1 erased"]
+
+
 def test_the_readme_names_only_what_is_there() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"\bwr\.(\w+)", readme)):

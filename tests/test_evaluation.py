@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from whyrec import kinds, statistics
+from whyrec.chance import stream
 from whyrec.datasets import ncf, planted
 from whyrec.errors import BadInput, InvalidSetting
 from whyrec.evaluation import Evaluation, Protocol, evaluate
@@ -26,7 +28,8 @@ from whyrec.models.ease import EASE
 from whyrec.models.popularity import Popularity
 from whyrec.negatives import Seen, distinct_uniform
 from whyrec.recommendations import recommend
-from whyrec.recommender import Recommender, Request
+from whyrec.recommender import Inputs, Part, Recommender, Request
+from whyrec.settings import settings
 from whyrec.split import Split, leave_last_out
 from whyrec.train import fit
 from whyrec.training import Training
@@ -73,11 +76,42 @@ def test_the_full_protocol_ranks_against_all_items_the_user_does_not_know(
 
 def test_the_sampled_protocol_ranks_against_drawn_items_nobody_has_seen(model: Recommender, split: Split) -> None:
     everything = Seen(split.known.together_with(split.test))
-    drawn = distinct_uniform(np.arange(60), 9, everything, torch.Generator().manual_seed(4))
+    drawn = distinct_uniform(np.arange(60), 9, everything, stream("negatives of an evaluation", 4))
     found = evaluate(model, split, protocol="sampled", negatives=9, seed=4)
     assert_measured(found, slow_ranks(model, split, drawn.numpy()), 10)
     assert found.ranks.candidates.tolist() == [10] * len(split.test)
     assert "against 9 unseen items drawn uniformly (seed 4)" in found.how
+
+
+class ByChance(Recommender):
+    """Scores that have nothing to do with anybody's taste."""
+
+    @settings
+    class Settings:
+        """None."""
+
+    def make(self, user_count: int, item_count: int) -> None:
+        self.register_buffer("table", torch.rand(user_count, item_count))
+
+    def embed(self, request: Request) -> Inputs:
+        return {"pair": Part.of(self.get_buffer("table")[request.users[:, None], request.items].unsqueeze(-1))}
+
+    def score(self, inputs: Inputs) -> Tensor:
+        return inputs["pair"].values[..., 0].clone()
+
+
+def test_a_random_scorer_has_the_held_out_item_among_the_first_ten_of_a_hundred_one_time_in_ten() -> None:
+    split = leave_last_out(planted.load(users=300, items=200))
+    found = []
+    for seed in range(20):
+        by_chance = ByChance().build(
+            split.dataset.users, split.dataset.items, seed=seed
+        )  # the same: the two draws must not meet
+        ranks = evaluate(by_chance, split, protocol="sampled", negatives=99, seed=seed, baselines=()).ranks
+        assert set(ranks.candidates.tolist()) == {100}
+        found.append(hit_rate(ranks.ranks, k=10))
+    assert float(torch.stack(found).mean()) == pytest.approx(0.10, abs=0.01)
+    assert ndcg(torch.tensor([[1], [10]]), k=10).tolist() == pytest.approx([1.0, 0.2891], abs=5e-5)
 
 
 def test_the_sampled_protocol_takes_the_split_s_own_candidates(model: Recommender, split: Split) -> None:
@@ -182,7 +216,7 @@ def test_auc_counts_the_candidates_of_the_protocol(model: Recommender, split: Sp
 
 def slow_ranks_among_drawn(model: Recommender, split: Split, count: int, seed: int) -> list[int]:
     everything = Seen(split.known.together_with(split.test))
-    drawn = distinct_uniform(np.arange(60), count, everything, torch.Generator().manual_seed(seed))
+    drawn = distinct_uniform(np.arange(60), count, everything, stream("negatives of an evaluation", seed))
     return slow_ranks(model, split, drawn.numpy())
 
 

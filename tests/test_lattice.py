@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from whyrec.errors import InvalidSetting
 from whyrec.expert_blocks import Attention, Dense, Recurrent
 from whyrec.experts import Block, Experts, MatrixExperts
 from whyrec.lattice import Lattice, block_mask, contained
+from whyrec.mixture import heard
 
 ALL_OF_THREE = Lattice.up_to(("a", "b", "c"), 3)
 WIDTHS = (2, 1, 3)
@@ -116,6 +118,18 @@ def test_masks_hold_from_the_first_pass_on(blocks: tuple[Block, ...]) -> None:
     _expect_own_groups_only(fresh, groups_of(4, 5))
 
 
+def test_children_by_hand_are_heard_first_and_read_only_where_they_see_no_more() -> None:
+    lattice = Lattice(("a", "b", "c"), (("a",), ("b",), ("b", "c")), below=((0, 2), (1, 2)))
+    said = torch.tensor([0.5, -0.5, 1.0])
+    assert heard(said, lattice.children, "absolute").tolist() == [0.5, 0.5, 0.25]
+    assert lattice.readable == ((), (), (1,))
+    network = experts(Dense(4), Dense(3), lattice=lattice)
+    for one in (network, MatrixExperts(network).double()):
+        leaves = [group.requires_grad_() for group in groups_of(4, 5)]
+        gradients = torch.autograd.grad(one(leaves)[..., 2].sum(), leaves, materialize_grads=True)
+        assert [bool(gradient.any()) for gradient in gradients] == [False, True, True]
+
+
 def _expect_own_groups_only(network: nn.Module, groups: list[Tensor]) -> None:
     leaves = [one.clone().requires_grad_() for one in groups]
     said = network(leaves)
@@ -135,10 +149,22 @@ def test_a_list_and_a_matrix_say_the_same(blocks: tuple[Block, ...], lattice: La
 
 
 def test_only_dense_layers_become_a_matrix() -> None:
-    with pytest.raises(InvalidSetting, match="only dense layers become one matrix, and _Recurrent is none"):
+    with pytest.raises(InvalidSetting, match="only dense layers with a ReLU become one matrix, and _Recurrent is none"):
         MatrixExperts(experts(Recurrent(3)))
+    with pytest.raises(InvalidSetting, match="and Sequential is none; choose realisation='list'"):
+        MatrixExperts(experts(Bounded(3)))  # a ReLU in its place would be another network
     with pytest.raises(InvalidSetting, match="taught apart"):
         MatrixExperts(experts(Dense(3)))(groups_of(2), apart=True)
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A linear map and a hyperbolic tangent."""
+
+    width: int
+
+    def __call__(self, inputs: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, self.width), nn.Tanh())
 
 
 def touched(network: nn.Module, loss: Tensor) -> dict[str, Tensor]:
@@ -202,6 +228,8 @@ def test_what_users_or_items_share_is_repeated() -> None:
         (("a",), (("a",), ("b",)), "names the group 'b'; the groups are a"),
         (("a", "b"), (("a", "b"), ("b", "a")), "stands twice"),
         (("a",), ((),), "an empty subset"),
+        (("a", "b"), (("a", "a"),), r"\['a', 'a'\] names a group twice"),
+        (("a", "b", "a + b"), (("a", "b"), ("a + b",)), "two subsets are both called 'a \\+ b'; rename"),
     ],
 )
 def test_subsets_without_sense_are_refused(groups: tuple[str, ...], subsets: tuple[tuple[str, ...], ...], said: str):
@@ -209,6 +237,60 @@ def test_subsets_without_sense_are_refused(groups: tuple[str, ...], subsets: tup
         Lattice(groups, subsets)
 
 
-def test_thousands_of_subsets_are_refused() -> None:
-    with pytest.raises(InvalidSetting, match="1 to 256"):
-        Lattice.up_to(tuple("abcdefghijklm"), 13)
+@pytest.mark.parametrize("pair", [(0, 2), (-1, 0), (1, 1)])
+def test_children_by_hand_are_places_of_other_subsets(pair: tuple[int, int]) -> None:
+    with pytest.raises(InvalidSetting, match="give two places of the 2 subsets, child and parent"):
+        Lattice(("a", "b"), (("a",), ("a", "b")), below=(pair,))
+
+
+def test_billions_of_subsets_are_refused_before_they_are_listed() -> None:
+    many = tuple(str(number) for number in range(60))
+    with pytest.raises(InvalidSetting, match="1,152,921,504,606,846,975 subsets of 60 groups: there must be 1 to 256"):
+        Lattice.up_to(many, 60)
+    with pytest.raises(InvalidSetting, match="576,460,752,303,423,488 subsets"):
+        Lattice.around_first(many)
+
+
+def test_each_moment_of_a_recurrent_block_knows_those_before_it() -> None:
+    torch.manual_seed(0)
+    block, x = Recurrent(3)(2).double(), torch.randn(4, 5, 6, 2, dtype=torch.float64, requires_grad=True)
+    found = block(x)
+    assert found.shape == (4, 5, 6, 3)
+    (gradient,) = torch.autograd.grad(found[1, 2, 3].sum(), x)
+    assert gradient[1, 2].any(-1).tolist() == [True, True, True, True, False, False]
+    assert gradient.any(-1).sum() == 4  # nothing of another sequence
+    alone = torch.stack([block(some) for some in x.detach()])
+    torch.testing.assert_close(found, alone, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_is_that_of_the_definition(causal: bool) -> None:
+    """Moments one by one, heads one by one; both norms over the channels."""
+    torch.manual_seed(0)
+    block, x = Attention(4, heads=2, causal=causal)(3).double(), torch.randn(5, 6, 3, dtype=torch.float64)
+
+    def norm(one: Tensor) -> Tensor:
+        return (one - one.mean()) / (one.var(correction=0) + 1e-5).sqrt()
+
+    found = torch.empty(5, 6, 4, dtype=torch.float64)
+    for row, time in itertools.product(range(5), range(6)):
+        queries, keys, values = block.queries_keys_values(x[row]).split(4, dim=-1)  # type: ignore[operator]
+        known, heads = range(time + 1) if causal else range(6), []
+        for head in (slice(0, 2), slice(2, 4)):
+            weights = torch.stack([queries[time, head] @ keys[one, head] / 2**0.5 for one in known]).softmax(0)
+            heads.append(sum(weight * values[one, head] for weight, one in zip(weights, known, strict=True)))
+        seen = norm(torch.cat(heads) + block.straight(x[row, time]))  # type: ignore[arg-type, operator]
+        found[row, time] = norm(seen + block.network(seen))  # type: ignore[operator]
+    torch.testing.assert_close(block(x), found, rtol=0, atol=1e-12)
+
+
+def test_a_width_that_heads_do_not_divide_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="width=10 is no multiple of heads=4; change either"):
+        Attention(10)
+
+
+def test_what_experts_hold_is_counted_over_all_of_them() -> None:
+    """Three alone, three pairs of two children each and the whole with six: 19 blocks are read, and 4 are copies."""
+    assert experts(Dense(4), Dense(3)).widest == 19 * 4 + (19 + 4) * 3
+    assert experts(Dense(4), Dense(3), lateral=False).widest == 7 * 4 + 7 * 3
+    assert MatrixExperts(experts(Dense(4), Dense(3))).widest == 7 * 3 + 2 * 7 * 4

@@ -14,10 +14,12 @@ import torch
 from typer.testing import CliRunner
 
 import whyrec as wr
+from whyrec.checkpoint import load, save
 from whyrec.cli import app
+from whyrec.dataset import Catalog, Column
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.losses import log_loss
-from whyrec.mixture import PRESETS, heard, mixed
+from whyrec.mixture import PRESETS, Preset, heard, mixed, taught, teaching_weights
 from whyrec.models.masked_experts import MaskedExperts
 from whyrec.objectives import objective
 from whyrec.recommender import Inputs, Request
@@ -80,6 +82,8 @@ def test_unless_said_otherwise_there_are_the_four_subsets_of_content_and_ids() -
         ({"groups": {"a": ("age",), "b": ("user age",)}}, "'age' of the users is in 'a' and in 'b'"),
         ({"groups": {"story": ("plot", "year")}}, "'plot' of the items cannot be learned from: a text"),
         ({"groups": {"nothing": ()}}, "'nothing' names no column"),
+        ({"groups": {}}, "groups: there are none; name columns by group, or choose"),
+        ({"groups": {"a": ("user id", "item id"), "a of the user": ("age",)}}, "would be called 'a of the user'"),
         ({"groups": GROUPS, "subsets": (("age",),)}, "names the group 'age'; the groups are who, work, film, names"),
         ({"groups": "everything"}, "cannot be taken"),
         ({"subsets": 0}, "cannot be taken"),
@@ -89,6 +93,11 @@ def test_groups_without_sense_are_refused_in_one_line(settings: Mapping[str, Any
     with pytest.raises(InvalidSetting, match=said) as refused:
         MaskedExperts(**settings).build(SPLIT.dataset.users, SPLIT.dataset.items)
     assert "\n" not in str(refused.value)
+
+
+def test_without_content_the_ids_are_seen_apart_and_together() -> None:
+    bare = [Catalog(side.vocabulary) for side in (SPLIT.dataset.users, SPLIT.dataset.items)]
+    assert MaskedExperts(**SMALL).build(*bare).expert_titles == ("item", "user", "item + user")
 
 
 @pytest.mark.parametrize("preset", ["toy", "library", "movielens", "spotify"])
@@ -146,6 +155,33 @@ def test_no_expert_is_taught_by_another_whatever_is_learned(loss: Loss, posterio
             torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("preset", ["library", "spotify"])
+@pytest.mark.parametrize("loss", ["log", "bpr"])
+def test_each_expert_learns_its_own_probability(loss: Loss, preset: Preset) -> None:
+    """(1 + f) / 2 is a probability: cross-entropy of it, or of one item coming before the other."""
+    model, _ = doubled(preset=preset)
+    items = torch.tensor([[3, 7, 9]]).expand(60, -1)
+    inputs, wanted = model.embed(replace(EVERYBODY, items=items)), torch.tensor([[1.0, 0.0, 0.0]]).expand(60, -1)
+    with torch.no_grad():
+        said = model.opinions(inputs)
+        yes, weights = (1 + said) / 2, teaching_weights(said, None, model.lattice.children, PRESETS[preset])
+        found = model.own_loss(inputs, wanted, loss)
+    if loss == "log":
+        wrong = -torch.where(wanted[..., None] > 0, yes, 1 - yes).log()
+    else:
+        odds = yes / (1 - yes)
+        wrong, weights = (1 + odds[:, 1:] / odds[:, :1]).log(), (weights[:, :1] + weights[:, 1:]) / 2
+    torch.testing.assert_close(found, taught(wrong, weights, PRESETS[preset]), rtol=1e-6, atol=0)
+
+
+def test_a_value_that_few_share_is_no_input() -> None:
+    model, inputs = doubled(groups=GROUPS, subsets=1, fewest=1000)
+    there = dict(zip(model.columns.unit_names("who"), inputs["who"].present[:, 0].T, strict=True))
+    assert there["age"].all()  # a number needs nobody else
+    assert not there["gender"].any()
+    assert not inputs["work"].present.any()
+
+
 @pytest.mark.parametrize(("loss", "ratings"), [("log", False), ("bpr", False), ("squared", True)])
 def test_it_learns_what_is_taken_ranked_or_rated(loss: Loss, ratings: bool) -> None:
     training = wr.Training(epochs=12, batch_size=200, learning_rate=0.01, loss=loss)
@@ -187,6 +223,14 @@ def test_the_error_of_ratings_is_that_of_the_score() -> None:
     assert min(epoch.rmse or 9 for epoch in model.log) == pytest.approx(wrong, rel=1e-5)
 
 
+def test_ratings_that_are_all_alike_are_learned_without_a_scale() -> None:
+    values = np.full(len(SPLIT.train), 4.0, dtype=np.float32)
+    split = replace(SPLIT, train=replace(SPLIT.train, values=values))
+    model = wr.fit(MaskedExperts(**SMALL, ratings=True, preset="library", posterior=True), split, BRIEF)
+    assert model.log[-1].loss == pytest.approx(0.0, abs=0.1)
+    assert all(weight.isfinite().all() for weight in model.parameters())
+
+
 def test_losses_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidSetting, match="not whole lists"):
         fitted(wr.Training(epochs=1, loss="multinomial"))
@@ -205,6 +249,11 @@ def test_added_up_experts_are_terms_of_the_score(subsets: int) -> None:
     torch.testing.assert_close(voices.rest + voices.said.sum(-1), score, rtol=0, atol=1e-9)
     wanted = torch.zeros_like(score)
     torch.testing.assert_close(model.own_loss(inputs, wanted, "log"), log_loss(score, wanted), rtol=1e-12, atol=0)
+    assert not any(model.experts.children_read)  # type: ignore[arg-type]
+    quiet, loud = model.steered({"year": 0.0, "age": 0.25}), torch.ones(len(model.expert_titles)).double()
+    loud[[place for place, subset in enumerate(model.lattice.subsets) if "age" in subset]] = 0.25
+    loud[[place for place, subset in enumerate(model.lattice.subsets) if "year" in subset]] = 0.0
+    torch.testing.assert_close(quiet.score(inputs), voices.rest + (voices.said * loud).sum(-1), rtol=0, atol=1e-9)
     shapes = wr.additive_shapes(model)
     people, films = SPLIT.dataset.users.columns, SPLIT.dataset.items.columns
     if subsets == 2:
@@ -215,6 +264,14 @@ def test_added_up_experts_are_terms_of_the_score(subsets: int) -> None:
     for one in effects.values():
         assert one.events.sum() == len(model.require_known())
         assert np.average(one.effects, weights=one.events) == pytest.approx(0.0, abs=1e-9)
+        size = np.average(np.abs(one.effects), weights=one.events)
+        assert one.importance == pytest.approx(size)
+        assert shapes.importance[one.title] == pytest.approx(size)
+        if one.kind == "category":
+            assert one.events.tolist() == sorted(one.events.tolist(), reverse=True)
+    sizes = [one.importance for one in shapes.shapes]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 5
     age, year = effects["age"], effects["year"]
     for user, item in ((0, 0), (7, 21)):
         terms = [
@@ -246,8 +303,27 @@ def _mean_terms(model: MaskedExperts) -> list[float]:
 def test_a_boosted_mixture_has_no_shapes_and_a_sum_no_subsets_to_prune() -> None:
     with pytest.raises(NotApplicable, match="no sum of terms"):
         wr.additive_shapes(fitted())
+    added_up, other = fitted(gate="constant"), wr.fit(wr.EASE(), SPLIT)
     with pytest.raises(InvalidSetting, match="added up"):
-        wr.choose_subsets(fitted(gate="constant"), most=2)
+        wr.choose_subsets(added_up, most=2)
+    with pytest.raises(NotApplicable, match="listens to all of them alike; see additive_shapes"):
+        wr.subset_shares(added_up, wr.recommend(added_up, k=2))
+    with pytest.raises(NotApplicable, match="EASE has no terms of columns"):
+        wr.additive_shapes(other)  # type: ignore[arg-type]
+    with pytest.raises(NotApplicable, match="EASE has no subsets of columns"):
+        wr.choose_subsets(other, most=2)  # type: ignore[arg-type]
+
+
+def test_a_column_that_is_called_an_id_has_a_shape_and_the_id_of_a_row_has_none() -> None:
+    data = SPLIT.dataset
+    studio = Column("studio id", "category", np.array(["a", "b", None] * 17)[:50])
+    items = replace(data.items, columns={"studio id": studio})
+    split = replace(SPLIT, dataset=replace(data, items=items))
+    model = wr.fit(MaskedExperts(**SMALL, groups="columns", subsets=1, gate="constant"), split, BRIEF)
+    assert isinstance(model, MaskedExperts)
+    found = {one.title: one for one in wr.additive_shapes(model).shapes}
+    assert {"user id", "item id"}.isdisjoint(found)
+    assert set(found["studio id"].values) == {"a", "b", "missing"}
 
 
 def test_shares_sum_to_one_and_add_up_by_category() -> None:
@@ -276,6 +352,7 @@ def test_shares_sum_to_one_and_add_up_by_category() -> None:
         np.testing.assert_allclose(list(genres["western"].values()), np.mean(wanted, axis=0))
     with pytest.raises(InvalidSetting, match="no subset 'contents'"):
         found.by({"x": ["contents"]})
+    assert found.by({"x": ["content", "content"]})["x"].tolist() == by["content"].tolist()
     with pytest.raises(InvalidSetting, match="no column 'shoe size'"):
         found.by_column("shoe size")
     with pytest.raises(NotApplicable, match="no mixture of experts"):
@@ -291,9 +368,52 @@ def test_an_undecided_place_has_no_share() -> None:
     found = wr.subset_shares(model, lists)
     assert not found.decided.any()
     assert not found.shares.any()
+    assert found.best(0, 0) is None
+    assert found.by_column("genres") == {}
+    assert "undecided: 100.0% of places" in str(found)
     assert model.undecided(model.embed(lists.request())).all()
     with pytest.raises(NotApplicable, match="no expert had an opinion"):
         found.over_users()
+
+
+@pytest.mark.parametrize(("opinion", "decided"), [(0.02, False), (0.04, True)])
+def test_a_table_and_a_model_agree_on_who_has_no_opinion(opinion: float, decided: bool) -> None:
+    """Squared, .04 is an opinion worth the name, and .02 is none; a share would be had of either."""
+    model = fitted(preset="library", subsets=(("content",),))
+    with torch.no_grad():
+        output = model.experts.outputs[0]  # type: ignore[index]
+        output.weight.zero_()
+        output.bias.fill_(opinion)
+    lists = wr.recommend(model, k=2)
+    assert wr.subset_shares(model, lists).decided.all() == decided
+    assert model.undecided(model.embed(lists.request())).any() != decided
+
+
+def test_an_empty_place_of_a_list_is_not_decided() -> None:
+    model = fitted(preset="library")
+    lists = wr.recommend(model, k=50)
+    assert not lists.present.all()
+    found = wr.subset_shares(model, lists)
+    assert not found.decided[~lists.present.numpy()].any()
+    assert found.decided[lists.present.numpy()].all()
+
+
+def test_columns_of_one_name_are_told_apart_and_what_is_missing_is_no_value() -> None:
+    data, ages = SPLIT.dataset, np.where(np.arange(50) % 2, np.nan, 7.0)
+    items = replace(data.items, columns={**data.items.columns, "age": Column("age", "numeric", ages)})
+    split = replace(SPLIT, dataset=replace(data, items=items))
+    model = wr.fit(MaskedExperts(**SMALL, preset="library"), split, BRIEF)
+    lists = wr.recommend(model, k=30)
+    found = wr.subset_shares(model, lists)
+    each = MaskedExperts(**SMALL, groups="columns", subsets=1).build(data.users, items)
+    assert {"user age", "item age", "year"} <= set(each.expert_titles)
+    with pytest.raises(InvalidSetting, match="both have a column 'age'; say 'user age' or 'item age'"):
+        found.by_column("age")
+    (only,) = found.by_column("item age").items()
+    there = found.decided & (lists.item_rows.numpy() % 2 == 0)
+    assert only[0] == "7.0"
+    np.testing.assert_allclose(list(only[1].values()), found.shares[there].mean(0))
+    assert set(found.by_column("user age")) <= set(map(str, data.users.columns["age"].values.tolist()))
 
 
 def test_pruning_leaves_the_subsets_that_are_listened_to() -> None:
@@ -309,6 +429,56 @@ def test_pruning_leaves_the_subsets_that_are_listened_to() -> None:
     assert wr.choose_subsets(model, most=3, at_least=0.3) == (("film",),)
     with pytest.raises(InvalidSetting, match="most=0"):
         wr.choose_subsets(model, most=0)
+    with pytest.raises(InvalidSetting, match=r"at_least=1.5: a share is from 0 to 1"):
+        wr.choose_subsets(model, most=1, at_least=1.5)
+
+
+def test_who_is_left_is_heard_as_if_the_others_had_never_been() -> None:
+    """Without the first, the last has one child only: places of children move up with those that are left."""
+    model = fitted(groups={"who": ("age",), "film": ("year",)}, subsets=2, preset="library")
+    with torch.no_grad():
+        for place, opinion in enumerate((0.1, 0.9, 0.95)):
+            output = model.experts.outputs[place]  # type: ignore[index]
+            output.weight.zero_()
+            output.bias.fill_(float(np.arctanh(opinion)))
+    assert wr.choose_subsets(model, most=2) == (("film",), ("who", "film"))
+    assert wr.choose_subsets(model, most=1) == (("film",),)
+
+
+def test_of_many_events_some_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = fitted(), []
+    monkeypatch.setattr("whyrec.subset_choice.MOST_EVENTS", 30)
+    opinions = model.opinions
+    monkeypatch.setattr(model, "opinions", lambda inputs: asked.append(opinions(inputs)) or asked[-1])
+    first, again, other = (wr.choose_subsets(model, most=4, seed=seed) for seed in (0, 0, 1))
+    assert [len(some) for some in asked] == [30] * 3
+    assert asked[0].equal(asked[1])
+    assert not asked[0].equal(asked[2])
+    assert first == again == other == model.lattice.subsets
+
+
+def test_of_subsets_that_are_heard_alike_the_larger_goes() -> None:
+    model = fitted(groups={"who": ("age",), "film": ("year",)}, subsets=2, preset="library")
+    with torch.no_grad():
+        for weight in model.experts.parameters():
+            weight.zero_()  # nobody says anything
+    assert wr.choose_subsets(model, most=2) == (("who",), ("film",))
+    assert wr.choose_subsets(model, most=1) == (("who",),)
+
+
+def test_what_is_turned_down_stays_so_when_turned_down_again_saved_and_loaded(tmp_path: Path) -> None:
+    model = fitted()
+    assert model.volume.tolist() == [1.0] * 4
+    quiet = model.steered({"user": 0.5}).steered({"item": 0.0, "user": 0.5})
+    assert quiet.volume.tolist() == [1.0, 0.0, 0.25, 0.0]
+    assert model.volume.tolist() == [1.0] * 4
+    asked = wr.recommend(quiet, k=3)
+    again = load(save(quiet, tmp_path / "quiet", split=SPLIT))
+    assert wr.recommend(again, k=3).item_rows.equal(asked.item_rows)
+    silent, inputs = model.steered({"content": 0.0}), model.embed(EVERYBODY)
+    assert silent.undecided(inputs).all()
+    assert silent.score(inputs).unique().tolist() == pytest.approx([-0.4])
+    assert wr.fit(quiet, SPLIT, BRIEF).volume.tolist() == [1.0] * 4  # type: ignore[union-attr]
 
 
 def test_a_muted_group_is_not_listened_to_and_weights_stay() -> None:

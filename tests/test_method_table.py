@@ -15,8 +15,9 @@ import whyrec as wr
 from whyrec.attribution import Attribution
 from whyrec.errors import InvalidSetting, NotApplicable
 from whyrec.explanation import Explainer, Explanations
-from whyrec.method_table import by_value, first_layer, side_by_side
+from whyrec.method_table import SideBySide, by_value, first_layer, side_by_side
 from whyrec.question import Question
+from whyrec.statistics import Estimate
 
 
 @cache
@@ -71,6 +72,14 @@ def test_units_of_a_method_do_not_matter_and_its_sign_does() -> None:
     assert set(told) == {"differ"}
 
 
+def test_an_input_that_nobody_has_leaves_the_others_their_shares() -> None:
+    nobody = Estimate(float("nan"), float("nan"), float("nan"), 0)
+    means = {"a": (Estimate(3.0, 2.0, 4.0, 9), nobody, Estimate(-1.0, -2.0, 0.5, 9))}
+    found = SideBySide(("one", "nobody's", "other"), means, np.ones((1, 1)), {"a": 0.0})
+    np.testing.assert_allclose(found.shares("a"), [0.75, np.nan, -0.25])
+    assert [found.sign(place) for place in range(3)] == ["for", "not told", "not told"]
+
+
 def test_a_sign_is_agreed_on_only_where_every_interval_has_it() -> None:
     up, down, zero = (only_relevance(torch.full((3,), one)) for one in (1.0, -1.0, 0.0))
     for methods, sign in (
@@ -96,7 +105,9 @@ def test_values_of_a_column_are_those_of_the_catalog() -> None:
     units = one.attribution.relevance["item columns"][..., 0]
     expected = ((units * has).sum(1) / has.sum(1))[has.any(1)].mean()
     assert genres.means["LRP"][0].value == pytest.approx(float(expected))
-    assert by_value({"LRP": one}, "age", most=9).inputs[0].count(" to ") == 1
+    quarters = by_value({"LRP": one}, "age", most=9)
+    assert quarters.inputs[0].count(" to ") == 1
+    assert sum(mean.n for mean in quarters.means["LRP"]) == 120  # everybody is in one, the youngest too
     assert len(by_value({"LRP": one}, "age").inputs) == 4
 
 
@@ -121,6 +132,10 @@ def test_what_cannot_be_compared_is_refused() -> None:
         side_by_side({})
     with pytest.raises(InvalidSetting, match="explained different lists"):
         side_by_side({"a": why(), "b": why(k=2)})
+    one = why()
+    others = replace(one.recommendations, user_rows=one.recommendations.user_rows.flip(0))
+    with pytest.raises(InvalidSetting, match="explained different lists"):
+        side_by_side({"a": one, "b": replace(one, recommendations=others)})
     with pytest.raises(InvalidSetting, match="no explained column is called 'shoe'; there are age, gender"):
         by_value({"LRP": why()}, "shoe")
     with pytest.raises(InvalidSetting, match="most=0"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from whyrec.mixture import (
     PRESETS,
     Boosting,
     Confidence,
+    Preset,
     Voices,
     heard,
     mixed,
@@ -132,6 +135,23 @@ def test_each_variant_weighs_as_its_authors_did() -> None:
     for preset in ("movielens", "spotify"):
         whole = float((expected[preset] * wrong).sum() / expected[preset].sum())
         assert float(taught(wrong, expected[preset], PRESETS[preset])) == pytest.approx(whole, rel=1e-7)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("preset", "sure"),
+    [
+        ("toy", lambda p: 2 * p**4 / (1 + p.abs() ** 3)),
+        ("library", lambda p: p**2),
+        ("movielens", lambda p: CONFIDENCES["skewed"](p)),
+        ("spotify", lambda p: p**2),
+    ],
+)
+def test_each_variant_hears_as_its_authors_did(preset: Preset, sure: Callable[[Tensor], Tensor]) -> None:
+    said = opinions(6, 3)
+    alpha = sure(said)
+    alpha[:, 2] *= (1 - alpha[:, 0]) * (1 - alpha[:, 1])
+    shares = mixed(said, THREE, PRESETS[preset]).shares
+    torch.testing.assert_close(shares, alpha / alpha.sum(1, keepdim=True), rtol=0, atol=1e-6)
 
 
 def test_the_posterior_teaches_whoever_explains_what_is_wanted() -> None:

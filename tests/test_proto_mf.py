@@ -56,6 +56,22 @@ def test_its_own_terms_are_the_explanation(model: ProtoMF) -> None:
     assert best.title.startswith((f"user prototype {best.unit + 1}: like ", f"item prototype {best.unit + 1}: like "))
 
 
+def test_a_prototype_is_called_after_those_most_like_it(model: ProtoMF) -> None:
+    alike = 1 + F.cosine_similarity(model.item_table.weight, model.item_prototypes[[2]], dim=-1)
+    best = [model.items.title(row) for row in alike.argsort(descending=True)[:3].tolist()]
+    assert model.unit_title("item prototypes", 2, user=0, item=0) == f"item prototype 3: like {', '.join(best)}"
+
+
+@torch.no_grad()
+def test_somebody_new_is_like_nobody_in_particular(model: ProtoMF) -> None:
+    asked = Request(torch.tensor([-1]), torch.arange(50)[None], torch.empty(1, 0, dtype=torch.int64))
+    inputs = model.embed(asked)
+    assert (inputs["user prototypes"].values == 1).all()
+    assert not inputs["user weights"].values.any()
+    expected = model.item_map(model.item_table.weight).sum(1)
+    torch.testing.assert_close(model.score(inputs)[0], expected, rtol=0, atol=1e-12)
+
+
 def test_inclusion_is_paid_by_prototypes_like_nobody_and_by_whoever_is_like_no_prototype(model: ProtoMF) -> None:
     asked = Request(torch.tensor([3, 8, 5]), torch.tensor([[1, 2], [7, 0], [9, 4]]), torch.empty(3, 0).long())
     inputs, expected = model.embed(asked), 0.0
@@ -66,6 +82,18 @@ def test_inclusion_is_paid_by_prototypes_like_nobody_and_by_whoever_is_like_no_p
     assert float(model.penalty(inputs).detach()) == pytest.approx(0.05 * expected, rel=1e-12)
 
 
+def test_inclusion_counts_people_as_often_however_they_are_embedded(
+    model: ProtoMF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, items = torch.tensor([3, 3, 3, 8]), torch.tensor([[1], [1], [7], [9]])
+    asked = Request(users, items, torch.empty(4, 0).long(), compact=True)
+    apart = model.penalty(model.embed(asked))
+    monkeypatch.setattr("whyrec.recommender.SHARED_FROM", 1)
+    together = model.embed(asked)
+    assert together["user prototypes"].index is not None
+    torch.testing.assert_close(model.penalty(together), apart, rtol=1e-12, atol=0)
+
+
 def test_it_beats_what_is_popular(model: ProtoMF) -> None:
-    merits = [epoch.validation or 0.0 for epoch in model.log]
-    assert max(merits) > merits[0]
+    found = wr.evaluate(model, SPLIT, baselines=("popularity",))
+    assert found.metrics["NDCG@10"].value > found.baselines["popularity"]["NDCG@10"].value

@@ -412,6 +412,20 @@ def test_neighbours_of_users_are_those_of_the_definition(among: Any, centred: bo
         assert float(score(model, request)) == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("model", [wr.RatingItemKNN(shrink=1), wr.RatingUserKNN()], ids=repr)
+def test_neighbours_know_nothing_of_who_or_what_has_no_rating(model: Recommender) -> None:
+    """Nobody's ratings stand in for those of somebody new, and the mean of all for a mean that is not there."""
+    lonely = SPLIT.train.where((SPLIT.train.users != 7) & (SPLIT.train.items != 3))
+    assert lonely.values is not None
+    mean = float(lonely.values.mean())
+    fitted = wr.fit(model, without_validation(replace(SPLIT, train=lonely)))
+    past = torch.tensor([lonely.items[lonely.users == 0].tolist()]).expand(2, -1)
+    scores = score(fitted, wr.Request(torch.tensor([-1, 7]), torch.arange(50)[None], past))
+    expected = fitted.means if isinstance(model, wr.RatingItemKNN) else torch.full((50,), mean)
+    torch.testing.assert_close(scores, expected.expand(2, -1))
+    assert float(scores[0, 3]) == pytest.approx(mean, rel=1e-6)
+
+
 def latest_small() -> Split:
     if not (SHARED / "ml-latest-small").is_dir():
         pytest.skip("no copy of ml-latest-small here; name the folder that holds it in WHYREC_SHARED_DATA")

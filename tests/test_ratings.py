@@ -106,11 +106,13 @@ def test_training_starts_from_what_is_read_off_the_training_events() -> None:
 
 
 def test_two_models_are_told_apart_on_the_same_ratings(model: Recommender) -> None:
-    flat = wr.fit(Means(), SPLIT, replace(FULL, learning_rate=1e-9, epochs=1))
-    found = wr.evaluate_ratings(model, SPLIT, baselines={"mean": flat})
-    assert "mean" in str(found)
-    difference = found.minus(found.beside["mean"])
-    assert difference.value == pytest.approx(found.rmse.value - found.beside["mean"].rmse.value)
+    found = wr.evaluate_ratings(model, SPLIT)
+    assert "bias_only" in str(found)
+    beside = found.beside["bias_only"]
+    assert beside.rmse == wr.evaluate_ratings(wr.fit(wr.BiasOnly(), SPLIT), SPLIT, baselines=()).rmse
+    flat = wr.evaluate_ratings(wr.fit(Means(), SPLIT, replace(FULL, learning_rate=1e-9, epochs=1)), SPLIT)
+    difference = found.minus(flat)
+    assert difference.value == pytest.approx(found.rmse.value - flat.rmse.value)
     assert difference.high < 0
     again = found.minus(found)
     assert (again.low, again.value, again.high) == (0.0, 0.0, 0.0)
@@ -125,6 +127,8 @@ def test_what_is_no_rating_says_so() -> None:
         wr.predict(ease, [ease.users.vocabulary.ids([0])[0]], [ease.items.vocabulary.ids([0])[0]])
     with pytest.raises(InvalidSetting, match="2 users and 1 items do not pair up"):
         wr.predict(ease, [1, 2], [3])
+    with pytest.raises(NotApplicable, match=r"the scores of this EASE are no ratings; fit it with"):
+        wr.evaluate_ratings(ease, SPLIT)
     bare = replace(SPLIT, test=replace(SPLIT.test, values=None))
     with pytest.raises(BadInput, match="the test part has no ratings to compare with"):
         wr.evaluate_ratings(ease, bare)

@@ -177,7 +177,7 @@ def test_epochs_are_written_as_csv_and_json_lines(tmp_path: Path) -> None:
     watchers = (loggers.to_csv(tmp_path / "log.csv"), loggers.to_json_lines(tmp_path / "log.jsonl"))
     model = wr.fit(wr.MF(factors=4), SPLIT, wr.Training(epochs=3), watchers=watchers)
     rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[0] == "number,loss,validation,seconds,validation_loss,hit_rate,rmse"
+    assert rows[0] == "number,loss,validation,seconds,validation_loss,hit_rate,rmse,maa"
     assert len(rows) == 1 + len(model.log)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(model.log)
     loggers.to_csv(tmp_path / "log.csv")

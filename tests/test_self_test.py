@@ -61,8 +61,19 @@ def blind_to_signs(players: Players, relevance: Tensor) -> Tensor:
     return correlation(players, relevance.abs())
 
 
+def half_blind_to_signs(players: Players, relevance: Tensor) -> Tensor:
+    """The opposite of the truth is worse than the truth, and still better than chance."""
+    found = correlation(players, relevance)
+    return torch.maximum(found, -found / 2)
+
+
 def in_its_own_units(players: Players, relevance: Tensor) -> Tensor:
     return relevance.amax(-1)
+
+
+def silent_about_little(players: Players, relevance: Tensor) -> Tensor:
+    """What it says is in no unit, and whether it says anything is."""
+    return correlation(players, relevance).masked_fill(relevance.abs().amax(-1) < 0.1, torch.nan)
 
 
 def first_of_the_batch(players: Players, relevance: Tensor) -> Tensor:
@@ -80,15 +91,22 @@ def forgets_padding(players: Players, ranks: Tensor, k: int) -> Tensor:
     return deletion(players, ranks, k) + 10 * (players.present & gone).double().sum(-1)
 
 
+def says_nothing(players: Players, relevance: Tensor) -> Tensor:
+    return correlation(players, relevance) * torch.nan
+
+
 @pytest.mark.parametrize(
     ("check", "judges", "law"),
     [
         (jumpy, "relevance", "noise"),
         (blind_to_signs, "relevance", "reversal"),
+        (half_blind_to_signs, "relevance", "reversal"),
         (in_its_own_units, "relevance", "scale"),
+        (silent_about_little, "relevance", "scale"),
         (first_of_the_batch, "relevance", "batch"),
         (by_the_mean_of_the_batch, "relevance", "batch"),
         (forgets_padding, "order", "permutation"),
+        (says_nothing, "relevance", "permutation"),
     ],
 )
 def test_a_broken_check_is_named_with_the_law_that_it_breaks(

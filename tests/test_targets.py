@@ -173,6 +173,20 @@ def test_explain_says_what_it_explains() -> None:
     assert not why.ledger.target.equal(wr.explain(model, lists).ledger.target)
 
 
+def test_the_score_of_a_model_of_ratings_is_called_a_rating() -> None:
+    split = wr.leave_last_out(wr.planted(users=60, items=50))
+    model = wr.fit(wr.BiasedMF(factors=4, implicit=True), split, wr.Training(epochs=1), progress=False)
+    lists = wr.recommend(model, k=2)
+    assert [wr.explain(model, lists, target=target).target for target in (None, SMALL)] == ["rating", "margin@1"]
+    card = wr.verify(model, lists, [wr.LRP()], settings=wr.Verification(users=20, k=2))
+    assert card.target == "rating"
+    assert set(card.about) >= {"validation RMSE"}
+    reasons = wr.verified_reasons(model, wr.explain(model, lists.best(1)), card)
+    assert reasons.sentence(0, 0)
+    with pytest.raises(wr.errors.NotExplainableByMasking, match="train it with implicit=True"):
+        wr.verify(wr.fit(wr.BiasedMF(factors=4), split, wr.Training(epochs=1), progress=False), lists, [wr.LRP()])
+
+
 def test_a_target_is_explained_in_double_precision_too() -> None:
     model = built("neumf", dtype=torch.float32)
     why = wr.explain(model, wr.recommend(model, users=["ben"], k=2), target=SMALL, dtype=torch.float64)

@@ -68,6 +68,7 @@ def test_the_best_decision_is_as_good_as_its_closed_form() -> None:
     of_corners = normal(1 / noise) ** 2 + normal(-1 / noise) ** 2
     far = normal(2 / noise) ** 2 + normal(-2 / noise) ** 2
     assert BEST["A"] == pytest.approx(of_cross, abs=1e-5)
+    assert BEST["B"] == pytest.approx(of_corners, abs=1e-5)
     assert BEST["C"] == pytest.approx((of_cross + far) / 2, abs=1e-5)
     assert BEST["D"] == pytest.approx((of_cross + of_corners) / 2, abs=2e-5)
 
@@ -102,6 +103,23 @@ def test_what_it_learns_a_black_box_learns_as_well() -> None:
         held_out = drawn(experiment)  # type: ignore[arg-type]
         lost = accuracy(twin, held_out) - accuracy(taught(experiment), held_out)  # type: ignore[arg-type]
         assert abs(lost) < 0.005
+
+
+def test_experts_on_points_are_taught_each_by_itself() -> None:
+    torch.manual_seed(0)
+    network, some = PointExperts(lattice_of("C"), [Dense(4), Dense(4)], PRESETS["spotify"]), drawn("C", 64)
+    own = [weight for name, weight in network.experts.named_parameters() if name.startswith("layers.0.0.")]
+
+    def gradients() -> list[Tensor]:
+        wrong = network.own_loss(some.x, (some.label + 1) / 2)
+        return list(torch.autograd.grad(wrong, own))
+
+    before = gradients()
+    with torch.no_grad():
+        network.experts.outputs[2].weight.add_(1.0)  # type: ignore[union-attr, operator]
+    for one, other in zip(before, gradients(), strict=True):
+        assert one.any()
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_every_explainer_takes_a_mixture_of_points() -> None:

@@ -163,6 +163,18 @@ def test_rows_that_are_seldom_used_end_where_dense_adam_takes_them() -> None:
     assert (lazy.weight - dense.weight).abs().max() < 0.03 * moved
 
 
+def test_a_single_number_is_learned_as_adam_learns_it() -> None:
+    ours, theirs = (nn.Parameter(torch.tensor(2.0)) for _ in range(2))
+    steps = LazyAdam([ours], learning_rate=0.1, weight_decay=0), torch.optim.Adam([theirs], 0.1)
+    for _ in range(20):
+        for number, optimizer in zip((ours, theirs), steps, strict=True):
+            optimizer.zero_grad()
+            (number**2).backward()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+    assert ours < 1
+
+
 def requests(model: Recommender, split: Split, training: Training) -> list[Request]:
     """One pass."""
     pairs = Pairs(split.for_training(), training).batches(model, torch.Generator().manual_seed(0))

@@ -303,6 +303,25 @@ def test_training_takes_all_that_is_searched_of_it() -> None:
 
 
 @needs_optuna
+def test_a_model_of_ratings_is_tuned_by_its_error(split: Split) -> None:
+    found = tune("biased_mf", split, trials=4, fixed={"factors": 4, "epochs": 3})
+    assert found.measure == "RMSE"
+    values = [trial.validation for trial in found.trials if trial.validation is not None]
+    assert len(set(values)) > 1
+    assert found.validation == min(values)
+    assert str(found).splitlines()[0].split()[:2] == ["trial", "RMSE"]
+    assert float(str(found).splitlines()[1].split()[1]) == pytest.approx(min(values), abs=1e-4)
+    again = wr.fit(found.new(), split, found.training, progress=False)
+    assert min(epoch.rmse or 9.0 for epoch in again.log) == pytest.approx(found.validation, rel=1e-5)
+
+
+@needs_optuna
+def test_losses_that_are_not_judged_alike_are_not_searched_together(split: Split) -> None:
+    with pytest.raises(InvalidSetting, match="losses log, squared are not judged alike"):
+        tune("mf", split, trials=1, space={"loss": ("choice", ("log", "squared"))})
+
+
+@needs_optuna
 def test_the_command_leaves_the_best_model_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,7 +77,7 @@ def split() -> Split:
 
 
 def with_random_weights(model: Model, *, seed: int = 0) -> Model:
-    """The same model in eval mode with every number drawn from N(0, 1/4), variances positive, yes for yes or no."""
+    """The same model in eval mode with every number drawn from N(0, 1/4), variances positive, volumes and bools 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in model.state_dict().values():
@@ -88,6 +88,8 @@ def with_random_weights(model: Model, *, seed: int = 0) -> Model:
         for name, tensor in model.named_buffers():
             if name.endswith("running_var"):
                 tensor.abs_()
+            if name.endswith("volume"):
+                tensor.fill_(1.0)
     return model.eval()
 
 
@@ -232,17 +234,17 @@ def attention_pooling(*, parts: tuple[str, ...] | None = None) -> Question:
     """Ask an attention model about four users with up to five past items, and three items each."""
     there = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 0, 0, 0, 0]]).bool()[:, None]
     past = Part.of(noise(4, 1, 5, 3) * there[..., None], present=there)
-    return _asked_of(AttentionPooling({"history": past, "item": Part.of(noise(4, 3, 3, 1, seed=1))}), 4, 3, parts)
+    return asked_of(AttentionPooling({"history": past, "item": Part.of(noise(4, 3, 3, 1, seed=1))}), 4, 3, parts)
 
 
 def wired(score: Score, values: Mapping[str, Tensor], *, parts: tuple[str, ...] | None = None) -> Question:
     """Ask how a score written by hand splits over inputs of shape (users, items | 1, *unit, channel)."""
     model = Wired(score, {name: Part.of(value) for name, value in values.items()})
     users, items = (max(value.shape[axis] for value in values.values()) for axis in (0, 1))
-    return _asked_of(model, users, items, parts)
+    return asked_of(model, users, items, parts)
 
 
-def _asked_of(model: Wired, users: int, items: int, parts: tuple[str, ...] | None) -> Question:
+def asked_of(model: Wired, users: int, items: int, parts: tuple[str, ...] | None) -> Question:
     people = Catalog(Vocabulary(range(users), kind="user"))
     model.build(people, Catalog(Vocabulary(range(items), kind="item")))
     rows = torch.arange(users)

@@ -3,7 +3,8 @@
     score = intercept + sum of terms,    each term zero on average over the events that the model knows
 
 Hastie and Tibshirani 1986, Generalized additive models; with terms of two columns Lou et al. 2013, Accurate
-intelligible models with pairwise interactions. Columns only, no ids: an id has no shape.
+intelligible models with pairwise interactions. Columns only, no ids: an id has no shape. Where there are pairs, nothing
+keeps the term of a pair from saying what that of one of its columns could.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from whyrec.dataset import Catalog
 from whyrec.errors import NotApplicable
+from whyrec.interactions import Interactions
 from whyrec.models.masked_experts import MaskedExperts
 from whyrec.recommender import Request
 
@@ -54,7 +56,7 @@ class AdditiveShapes:
     """Mean size of each term over events, ids and pairs included, the largest first."""
 
     def __str__(self) -> str:
-        wide = max(map(len, self.importance))
+        wide = max(map(len, ("term", *self.importance)))
         lines = [f"{title:<{wide}}  {size:.4f}" for title, size in self.importance.items()]
         return "\n".join([f"{'term':<{wide}}  mean |effect|", *lines, f"intercept {self.intercept:+.4f}"])
 
@@ -68,11 +70,7 @@ def additive_shapes(model: MaskedExperts) -> AdditiveShapes:
     >>> sorted(one.title for one in additive_shapes(wr.fit(gam, split, wr.Training(epochs=1))).shapes)
     ['age', 'gender', 'genres', 'occupation', 'year']
     """
-    if model.settings.gate != "constant":
-        raise NotApplicable(
-            "a boosted mixture is no sum of terms; take MaskedExperts(gate='constant'), or subset_shares"
-        )
-    events = model.require_known()
+    events = _events(model)
     terms, rest = _terms(model, torch.from_numpy(events.users), torch.from_numpy(events.items))
     means = terms.mean(0)
     shapes = [
@@ -84,6 +82,17 @@ def additive_shapes(model: MaskedExperts) -> AdditiveShapes:
     importance = sorted(zip(model.lattice.titles, sizes, strict=True), key=lambda one: -one[1])
     shapes.sort(key=lambda one: -one.importance)
     return AdditiveShapes(rest + float(means.sum()), tuple(shapes), dict(importance))
+
+
+def _events(model: MaskedExperts) -> Interactions:
+    """What the model knows; raises where it is no sum of terms."""
+    if not isinstance(model, MaskedExperts):
+        raise NotApplicable(f"{type(model).__name__} has no terms of columns; choose MaskedExperts(gate='constant')")
+    if model.settings.gate != "constant":
+        raise NotApplicable(
+            "a boosted mixture is no sum of terms; take MaskedExperts(gate='constant'), or subset_shares"
+        )
+    return model.require_known()
 
 
 @torch.no_grad()
@@ -100,9 +109,10 @@ def _terms(model: MaskedExperts, users: Tensor, items: Tensor) -> tuple[Tensor, 
 
 def _single(model: MaskedExperts, subset: tuple[str, ...]) -> str | None:
     """The part of a subset that is one column; None where it is more, or an id."""
-    parts = [name for name, one in model.columns.slices.items() if model.columns.names[one.group] in subset]
+    slices = model.columns.slices
+    parts = [name for name, one in slices.items() if model.columns.names[one.group] in subset]
     units = [unit for name in parts for unit in model.columns.unit_names(name)]
-    return parts[0] if len(units) == 1 and not units[0].endswith(" id") else None
+    return parts[0] if len(units) == 1 and units[0] != f"{slices[parts[0]].side} id" else None
 
 
 def _shape(model: MaskedExperts, place: int, part: str, mean: float) -> Shape:

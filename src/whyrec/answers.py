@@ -35,7 +35,7 @@ def answers_that_count(lists: Recommendations, right: Right) -> tuple[Array, Mas
         users = _known_users(lists, right)
         has = right.user_counts[users] > 0
         return _among(right, users, lists.item_rows.numpy()).astype(np.float64), there & has[:, None]
-    given = np.asarray(right)
+    given = np.asarray(right.cpu() if isinstance(right, Tensor) else right)
     if given.dtype != np.bool_ or given.shape not in (there.shape, there.shape[:1]):
         raise InvalidSetting(
             f"right is {given.dtype} of shape {given.shape}; give held-out events, or bools of shape {there.shape}: "

@@ -15,12 +15,18 @@ Leaves = Mapping[str, Tensor]
 
 
 def open_leaves(question: Question) -> Leaves:
-    """The asked parts' values as fresh leaves, one row a user: (users, items | 1, *unit, channel)."""
-    users, _ = question.shape
+    """The asked parts' values as fresh leaves, one row a user: (users, items | 1, *unit, channel).
+
+    Units that are only summed are seen once by each place of a list, without a copy of them: all places then take one
+    backward pass, which comes back as one gradient a place for all units. A target that compares places cannot.
+    """
+    users, items = question.shape
     found = {}
     for name in question.parts:
-        values = question.inputs[name].values
-        found[name] = values.expand(users, *values.shape[1:]).clone().requires_grad_()
+        part = question.inputs[name]
+        values = part.values.expand(users, *part.values.shape[1:]).clone()
+        apart = part.summed and question.rivals is None
+        found[name] = (values.expand(-1, items, *values.shape[2:]) if apart else values).requires_grad_()
     return found
 
 
@@ -83,5 +89,7 @@ def _over_channel(values: Tensor, gradient: Tensor) -> Tensor:
     values, gradient = values.to(precise), gradient.to(precise)
     if values.ndim == 4 and values.shape[2] and gradient.stride(2) == 0:
         # units that `score` only sums have one gradient: a matrix product
+        if values.stride(1) == 0:  # nor have the items of a list values of their own
+            return (gradient[:, :, 0] @ values[:, 0].transpose(1, 2)).double()
         return (values @ gradient[:, :, 0, :, None]).squeeze(-1).double()
     return (values * gradient).sum(-1).double()

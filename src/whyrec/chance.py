@@ -1,7 +1,8 @@
-"""Global random state from a seed for the length of a `with`, and as it was found afterwards."""
+"""Random numbers from a seed: global ones for the length of a `with`, and streams that stand apart."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,3 +31,17 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
             with torch.cuda.device(gpu):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def stream(purpose: str, seed: int) -> torch.Generator:
+    """A generator whose numbers have nothing to do with those that another purpose draws from the same seed.
+
+    An untrained table of scores and the negatives that it is judged among, both straight from one seed, are the same
+    numbers twice: its HR@10 among 99 was .055, not .10.
+
+    >>> one, other = (torch.rand(2, generator=stream(purpose, 0)) for purpose in ("weights", "negatives"))
+    >>> bool(torch.equal(one, other))
+    False
+    """
+    digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

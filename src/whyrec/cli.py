@@ -40,7 +40,8 @@ from whyrec.arguments import (
     target_of,
 )
 from whyrec.console import answer_of, show, tell
-from whyrec.errors import WhyrecError
+from whyrec.errors import InvalidSetting, WhyrecError
+from whyrec.service_commands import COMMANDS
 
 if TYPE_CHECKING:
     from whyrec.recommendations import Recommendations
@@ -132,15 +133,16 @@ def fit(
         "folder": str(out),
         "model": model,
         "settings": to_json(recommender.settings),
-        "training": to_json(training),
+        "training": to_json(recommender.trained_by),
         **({"pretraining": to_json(begin)} if begin.pretrain else {}),
         "split": split.how,
         "epochs": len(recommender.log),
         "validation_ndcg@10": None if best is None else best.validation,
+        "validation_rmse": None if best is None else best.rmse,
     }
     chosen = (
         f", epoch {best.number} of {len(recommender.log)} chosen on validation"
-        if best and best.validation is not None
+        if best and best.merit is not None
         else ""
     )
     show(about, f"saved {model} to {out}{chosen}", as_json)
@@ -183,28 +185,35 @@ def evaluate(
         typer.Option(help="Rank against all items, or against 99 unseen ones; or the errors of ratings."),
     ] = "full",
     metrics: Annotated[
-        str, typer.Option(help="What to measure: names of files in metrics/, NAME,NAME.")
-    ] = "hit_rate,ndcg",
-    baselines: Annotated[str, typer.Option(help="Models to put beside it, NAME,NAME.")] = "popularity",
+        str | None,
+        typer.Option(help="What to measure: names of files in metrics/, NAME,NAME; hit_rate,ndcg where not given."),
+    ] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(help="Models to put beside it, NAME,NAME; popularity, or bias_only for ratings, where not given."),
+    ] = None,
     max_memory: Annotated[str | None, typer.Option(help="The most one block of scores may take, as 256MB.")] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Rank held-out items: metrics with 95 % intervals, simple baselines beside."""
+    """Rank held-out items, or predict ratings: metrics with 95 % intervals, simple baselines beside."""
     from whyrec import evaluation, ratings
     from whyrec.checkpoint import load, load_split
 
     model, split = load(folder), load_split(folder)
     if protocol == "ratings":
-        errors = ratings.evaluate_ratings(model, split, max_memory=max_memory)
+        if metrics is not None:
+            raise InvalidSetting("--protocol ratings measures RMSE and MAE; leave --metrics out")
+        beside = listed("bias_only" if baselines is None else baselines)
+        errors = ratings.evaluate_ratings(model, split, baselines=beside, max_memory=max_memory)
         show(errors.to_json(), str(errors), as_json)
         return
     found = evaluation.evaluate(
         model,
         split,
         protocol=protocol,
-        metrics=listed(metrics),
-        baselines=listed(baselines),
+        metrics=listed("hit_rate,ndcg" if metrics is None else metrics),
+        baselines=listed("popularity" if baselines is None else baselines),
         seed=seed,
         max_memory=max_memory,
     )
@@ -217,6 +226,7 @@ def recommend(
     user: User = None,
     history: History = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+    non_profiling: Annotated[bool, typer.Option(help="What others took most; nothing of the user goes in.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """The best items for a known user, or for somebody new with a history."""
@@ -224,8 +234,8 @@ def recommend(
     from whyrec.checkpoint import load
 
     require_one_of(user, history)
-    past = ids_of(history)
-    lists = recommendations.recommend(load(folder), None if user is None else [user], history=past, k=k)
+    users, past = None if user is None else [user], ids_of(history)
+    lists = recommendations.recommend(load(folder), users, history=past, k=k, non_profiling=non_profiling)
     items = [{"rank": one.rank, "item": one.item, "title": one.title, "score": one.score} for one in lists.lines(0)]
     show({"user": lists.user(0), "items": items}, str(lists), as_json)
 
@@ -344,6 +354,10 @@ def doctor(as_json: AsJson = False) -> None:
     show({"findings": [asdict(one) for one in findings]}, "\n".join(map(str, findings)), as_json)
     if any(one.level == "bad" for one in findings):
         raise typer.Exit(1)
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _split(source: str, columns: Columns, users: Path | None, items: Path | None, duplicates: Duplicates) -> Split:

@@ -47,6 +47,8 @@ class ColumnGroups(nn.Module):
     ) -> None:
         super().__init__()
         self.catalogs = {"user": users, "item": items}
+        if not groups:
+            raise InvalidSetting("groups: there are none; name columns by group, or choose 'content' or 'columns'")
         wanted = None if isinstance(groups, str) else {name: self._columns(name, groups[name]) for name in groups}
         self.columns = nn.ModuleDict()
         for side in SIDES:
@@ -61,17 +63,14 @@ class ColumnGroups(nn.Module):
                     init_std=init_std,
                 )
         self.width = width
-        self.slices = self._sliced(wanted or (self._content() if groups == "content" else self._each()))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The groups, in their order."""
-        return tuple(self._names)
+        chosen = wanted or (self._content() if groups == "content" else self._each())
+        self.names = tuple(chosen)
+        self.slices = self._sliced(chosen)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of each group."""
-        units = [0] * len(self._names)
+        units = [0] * len(self.names)
         for one in self.slices.values():
             units[one.group] += len(one.units)
         return tuple(count * self.width for count in units)
@@ -101,7 +100,7 @@ class ColumnGroups(nn.Module):
 
     def halves(self, inputs: Inputs) -> list[list[Half]]:
         """The channels of each group, those of users and those of items apart."""
-        found: list[list[Half]] = [[] for _ in self._names]
+        found: list[list[Half]] = [[] for _ in self.names]
         for name, one in self.slices.items():
             found[one.group].append((vector(inputs[name]), inputs[name].index))
         return found
@@ -145,21 +144,17 @@ class ColumnGroups(nn.Module):
         }
 
     def _sliced(self, wanted: Mapping[str, list[tuple[Side, str]]]) -> dict[str, Slice]:
-        self._names, found, taken = list(wanted), dict[str, Slice](), dict[tuple[Side, str], str]()
+        _refuse_shared(wanted)
+        found: dict[str, Slice] = {}
         for place, (group, columns) in enumerate(wanted.items()):
-            for one in columns:
-                if one in taken:
-                    raise InvalidSetting(
-                        f"groups: {one[1]!r} of the {one[0]}s is in {taken[one]!r} and in {group!r}; a column belongs "
-                        "to one group, and a subset may hold several groups"
-                    )
-                taken[one] = group
             sides = [side for side in SIDES if any(at == side for at, _ in columns)]
             if not sides:
                 raise InvalidSetting(f"groups: {group!r} names no column; leave it out")
             for side in sides:
-                units = tuple(self._unit(side, name) for at, name in columns if at == side)
-                found[group if len(sides) == 1 else f"{group} of the {side}"] = Slice(place, side, units)
+                part = group if len(sides) == 1 else f"{group} of the {side}"
+                if part in found:
+                    raise InvalidSetting(f"groups: two would be called {part!r}; rename one")
+                found[part] = Slice(place, side, tuple(self._unit(side, name) for at, name in columns if at == side))
         return found
 
     def _unit(self, side: Side, name: str) -> int:
@@ -171,6 +166,19 @@ class ColumnGroups(nn.Module):
 
     def _inputs(self, side: str) -> ColumnInputs:
         return cast(ColumnInputs, self.columns[side])
+
+
+def _refuse_shared(wanted: Mapping[str, list[tuple[Side, str]]]) -> None:
+    """Raise where a column is in two groups: experts on one of them would see what the other is muted for."""
+    taken: dict[tuple[Side, str], str] = {}
+    for group, columns in wanted.items():
+        for one in columns:
+            if one in taken:
+                raise InvalidSetting(
+                    f"groups: {one[1]!r} of the {one[0]}s is in {taken[one]!r} and in {group!r}; a column belongs to "
+                    "one group, and a subset may hold several groups"
+                )
+            taken[one] = group
 
 
 def _cut(part: Part, units: tuple[int, ...]) -> Part:

@@ -17,7 +17,7 @@ SHOWN = 10
 
 def show(document: dict[str, Any], text: str, as_json: bool) -> None:
     """Print one or the other."""
-    print(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False) if as_json else text)
+    print(json.dumps(finite(document), ensure_ascii=False, allow_nan=False) if as_json else text)
 
 
 def tell(line: str) -> None:
@@ -57,10 +57,10 @@ def answer_of(line: Recommended, why: Explanations) -> tuple[dict[str, Any], str
     return document, "\n".join(lines)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON knows neither NaN nor infinity: what could not be measured is null."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -123,9 +123,9 @@ class _Search:
 
     def __init__(self, model: Recommender, user: Id | None, item: Id, history: Sequence[Id] | None, k: int) -> None:
         self.model, self.k = model, k
-        self.parts = _past_parts(model)
+        self.parts = past_parts(model)
         self.user = NEW_USER if history is not None or user is None else user
-        row, past = _past(model, user, history)
+        row, past = past_of(model, user, history)
         self.row, self.past = row, torch.from_numpy(past)  # (events,), oldest first
         self.item = int(model.items.vocabulary.rows([item])[0])
         self.candidates = torch.ones(len(model.items), dtype=torch.bool)
@@ -245,23 +245,19 @@ class _Search:
             )
 
 
-def _past_parts(model: Recommender) -> tuple[str, ...]:
+def past_parts(model: Recommender) -> tuple[str, ...]:
     """The parts whose units are past items; raises where a model has none."""
     found = tuple(name for name, kind in model.unit_kinds.items() if kind == "past item")
     if found:
         return found
-    way_out = (
-        "call whyrec.fold_in(model), or train it with user='history'"
-        if "user" in model.unit_kinds
-        else "choose a model that looks at what a user took"
-    )
+    way_out = model.way_to_past_items if "user" in model.unit_kinds else "choose a model that looks at what a user took"
     raise NotExplainableByMasking(
         f"a score of {type(model).__name__} does not depend on past items, so taking some away changes nothing; "
         f"{way_out}"
     )
 
 
-def _past(model: Recommender, user: Id | None, history: Sequence[Id] | None) -> tuple[int, Rows]:
+def past_of(model: Recommender, user: Id | None, history: Sequence[Id] | None) -> tuple[int, Rows]:
     """Row of the user, -1 for somebody new, and all past items, oldest first."""
     if history is not None:
         return -1, model.items.vocabulary.rows(list(history))

@@ -9,11 +9,13 @@ still when a model is not in training. What dropout leaves out is drawn by whoev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from whyrec.recommender import Inputs, Part, Request
 
 DROPOUT = "dropout"
 """The part that carries what dropout leaves out in a step of training."""
@@ -29,6 +31,21 @@ ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+class NetworkSettings(Protocol):
+    """What the settings of a model with such a network say of it."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def activation(self) -> Activation: ...
+    @property
+    def batch_norm(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+
+
 class Step(NamedTuple):
     """One line of a summary."""
 
@@ -41,19 +58,32 @@ class Step(NamedTuple):
 class DenseNetwork(nn.Module):
     """Numbers of each pair of user and item in, one number out."""
 
-    def __init__(
-        self, inputs: int, *, width: int, depth: int, activation: Activation, batch_norm: bool, dropout: float
-    ) -> None:
+    def __init__(self, inputs: int, asked: NetworkSettings) -> None:
         super().__init__()
-        self.width, self.depth, self.activation, self.dropout = width, depth, activation, dropout
-        self.layers = nn.ModuleList(nn.Linear(inputs if place == 0 else width, width) for place in range(depth))
-        self.norms = nn.ModuleList(_BatchNorm(width) for _ in range(depth)) if batch_norm else None
-        self.output = nn.Linear(width, 1)
+        self.width, self.depth, self.activation, self.dropout = (
+            asked.width,
+            asked.depth,
+            asked.activation,
+            asked.dropout,
+        )
+        wide = (inputs, *[self.width] * (self.depth - 1))
+        self.layers = nn.ModuleList(nn.Linear(one, self.width) for one in wide)
+        self.norms = nn.ModuleList(_BatchNorm(self.width) for _ in wide) if asked.batch_norm else None
+        self.output = nn.Linear(self.width, 1)
 
-    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
-        """(users, items, inputs) -> (users, items); `kept`, (users, items, depth * width), is what `draw` gave."""
+    def with_dropout(self, inputs: Inputs, request: Request) -> Inputs:
+        """The inputs of a request; in a step of training with what dropout multiplies each layer by."""
+        if not (self.training and self.dropout):
+            return inputs
+        weight, keep = self.output.weight, 1 - self.dropout
+        pairs = len(request.users), request.items.shape[1]
+        drawn = torch.rand(*pairs, self.depth * self.width, device=weight.device) < keep
+        return {**inputs, DROPOUT: Part.of(drawn.to(weight.dtype) / keep)}
+
+    def forward(self, x: Tensor, inputs: Inputs) -> Tensor:
+        """(users, items, channel) -> (users, items); `inputs` are those that `with_dropout` gave."""
         flat = x.flatten(0, 1)  # one axis of pairs: batch norm wants channels second
-        masks = None if kept is None else kept.flatten(0, 1).split(self.width, dim=-1)
+        masks = inputs[DROPOUT].values.flatten(0, 1).split(self.width, dim=-1) if DROPOUT in inputs else None
         for place, layer in enumerate(self.layers):
             flat = layer(flat)
             flat = flat if self.norms is None else self.norms[place](flat)
@@ -61,14 +91,6 @@ class DenseNetwork(nn.Module):
             flat = flat if masks is None else flat * masks[place]
         found: Tensor = self.output(flat).squeeze(-1).unflatten(0, x.shape[:2])
         return found
-
-    def draw(self, users: int, items: int) -> Tensor | None:
-        """What dropout multiplies each layer by in a step of training, as `forward` wants it; None where nothing."""
-        if not (self.training and self.dropout):
-            return None
-        weight, keep = self.output.weight, 1 - self.dropout
-        drawn = torch.rand(users, items, self.depth * self.width, device=weight.device) < keep
-        return drawn.to(weight.dtype) / keep
 
     def steps(self) -> Iterator[Step]:
         """What a pair goes through, one line each."""

@@ -40,3 +40,7 @@ class NoRule(WhyrecError):
 
 class Unseen(WhyrecError):
     """A value that depends on the explained inputs, but was made where no rule could see it."""
+
+
+class ProfilingRefused(WhyrecError):
+    """An answer would rest on data of somebody who objected to that."""

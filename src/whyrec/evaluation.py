@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from whyrec import kinds
+from whyrec.chance import stream
 from whyrec.errors import BadInput, InvalidSetting
 from whyrec.metrics import Lists, Of
 from whyrec.negatives import Seen, distinct_uniform
@@ -177,7 +178,7 @@ def _negatives(split: Split, count: int, seed: int) -> Tensor:
         return torch.from_numpy(split.candidates)
     everything = split.known.together_with(split.test)
     users = torch.arange(everything.user_count).numpy()
-    return distinct_uniform(users, count, Seen(everything), torch.Generator().manual_seed(seed))
+    return distinct_uniform(users, count, Seen(everything), stream("negatives of an evaluation", seed))
 
 
 def _how(split: Split, protocol: Protocol, negatives: int, seed: int) -> str:

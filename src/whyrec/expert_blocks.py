@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyrec.errors import InvalidSetting
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -39,6 +41,10 @@ class Attention:
     heads: int = 4
     causal: bool = False
     """Whether a moment sees only itself and those before it."""
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise InvalidSetting(f"Attention: width={self.width} is no multiple of heads={self.heads}; change either")
 
     def __call__(self, inputs: int) -> nn.Module:
         return _Attention(inputs, self.width, self.heads, self.causal)

@@ -4,8 +4,9 @@
     z_k^s = block_k^s(h_k-1^s)                             weights of its own for each expert and layer
     h_k^s = z_k^s and z_k^t of every child t, side by side
 
-`Experts` computes one expert after the other, of any kind of block. `MatrixExperts` holds the same network of dense
-layers as one matrix a layer, masked in the forward pass, hence from the first one on (Afchar and Hennequin 2020).
+A child that holds what its parent does not (see `Lattice.below`) is not read. `Experts` computes one expert after the
+other, of any kind of block. `MatrixExperts` holds the same network of dense layers as one matrix a layer, masked in the
+forward pass, hence from the first one on (Afchar and Hennequin 2020).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from whyrec.errors import InvalidSetting
 from whyrec.lattice import Lattice, block_mask
 from whyrec.recommender import spread
+from whyrec.vectors import side_by_side
 
 
 class Block(Protocol):
@@ -48,7 +50,7 @@ class Experts(nn.Module):
         """`widths` are the channels of each group, `blocks` the layers; with `lateral` experts read their children."""
         super().__init__()
         self.lattice, self.widths, self.lateral = lattice, tuple(widths), lateral
-        self.children_read = lattice.children if lateral else ((),) * len(lattice)
+        self.children_read = lattice.readable if lateral else ((),) * len(lattice)
         self.inputs = [sum(widths[place] for place in lattice.places(expert)) for expert in range(len(lattice))]
         self.hidden = tuple(block.width for block in blocks)
         layers, wide = [], self.inputs
@@ -86,9 +88,11 @@ class Experts(nn.Module):
 
     @property
     def widest(self) -> int:
-        """Channels of the widest layer of one expert, its inputs among them."""
-        most = 1 + max(len(inner) for inner in self.children_read)
-        return max(*self.inputs, *(most * width for width in self.hidden), len(self.lattice))
+        """Channels that all experts together hold at once: of a layer, of what is read of it, and of what it read."""
+        read = sum(1 + len(inner) for inner in self.children_read)
+        parents = sum(bool(inner) for inner in self.children_read)  # others pass on what they found, uncopied
+        layers = pairwise((0, *self.hidden, 1))
+        return max(read * before + (read + parents) * width for before, width in layers)
 
 
 class MatrixExperts(nn.Module):
@@ -102,22 +106,22 @@ class MatrixExperts(nn.Module):
         self.lattice, count = experts.lattice, len(experts.lattice)
         heights = (*experts.hidden, 1)
         related = torch.eye(count, dtype=torch.bool)
-        if experts.lateral:
-            related = related | self.lattice.inside.T
+        for expert, inner in enumerate(experts.children_read):
+            related[expert, list(inner)] = True
         channels = torch.arange(len(experts.widths)).repeat_interleave(torch.tensor(experts.widths))
         seen = self.lattice.holds[:, channels]  # (expert, channels of all groups)
         self.masks = [seen.repeat_interleave(heights[0], 0)]
         self.masks += [block_mask(related, high, wide) for wide, high in pairwise(heights)]
         dtype = cast(nn.Linear, experts.outputs[0]).weight.dtype
         self.layers = nn.ModuleList(nn.Linear(mask.shape[1], mask.shape[0], dtype=dtype) for mask in self.masks)
-        self.widest = max(max(mask.shape) for mask in self.masks)
+        self.widest = max(high + 2 * wide for high, wide in (mask.shape for mask in self.masks))
         for place, parts in enumerate((*experts.layers, experts.outputs)):
             wide = heights[place - 1]
             for expert, part in enumerate(cast(nn.ModuleList, parts)):
                 related_to = (expert, *experts.children_read[expert])
                 read = [channel + wide * one for one in related_to for channel in range(wide)]
                 columns = seen[expert].nonzero()[:, 0] if place == 0 else torch.tensor(read)
-                self._copy(place, expert, columns, linear_of(part))
+                self._copy(place, expert, columns, _linear_of(part))
 
     def forward(self, groups: Sequence[Group], *, apart: bool = False) -> Tensor:
         """As `Experts`, (..., channel) of each group -> (..., expert); `apart` is refused."""
@@ -141,16 +145,20 @@ class MatrixExperts(nn.Module):
         whole.bias[rows] = part.bias
 
 
-def linear_of(block: nn.Module) -> nn.Linear:
-    """The dense layer that a block is."""
-    found = block if isinstance(block, nn.Linear) else next(iter(block.children()), None)
-    if not isinstance(found, nn.Linear):
-        raise InvalidSetting(f"only dense layers become one matrix, and {type(block).__name__} is none")
-    return found
-
-
 def _halves(group: Group) -> Sequence[Half]:
     return [(group, None)] if isinstance(group, Tensor) else group
+
+
+def _linear_of(block: nn.Module) -> nn.Linear:
+    """The weights of an output, or of a block that is a linear map and a ReLU."""
+    if isinstance(block, nn.Linear):
+        return block
+    if [type(one) for one in block.children()] != [nn.Linear, nn.ReLU]:
+        raise InvalidSetting(
+            f"only dense layers with a ReLU become one matrix, and {type(block).__name__} is none; choose "
+            "realisation='list'"
+        )
+    return cast(nn.Linear, next(block.children()))
 
 
 def _first(block: nn.Module, halves: Sequence[Half]) -> Tensor:
@@ -172,11 +180,3 @@ def _spread_linear(halves: Sequence[Half], weight: Tensor, bias: Tensor) -> Tens
         for place, ((values, index), part) in enumerate(zip(halves, parts, strict=True))
     ]
     return reduce(torch.add, found)
-
-
-def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
-    """Channels of all of them, one behind the other; what all users or items share is repeated where it has to be."""
-    if len(tensors) == 1:
-        return tensors[0]
-    shape = torch.broadcast_shapes(*(one.shape[:-1] for one in tensors))
-    return torch.cat([one.expand(*shape, one.shape[-1]) for one in tensors], dim=-1)

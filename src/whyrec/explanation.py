@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from whyrec import kinds
 from whyrec.attribution import Attribution, Ledger
@@ -21,7 +22,7 @@ from whyrec.question import Question, ask
 from whyrec.recommendations import Recommendations
 from whyrec.recommender import Recommender, Request, UnitKind
 from whyrec.tables import write_parquet
-from whyrec.targets import Logit, Target
+from whyrec.targets import Logit, Target, name_of
 
 if TYPE_CHECKING:
     import shap
@@ -170,6 +171,11 @@ def explain(
     >>> bool(why.ledger.gap.abs().max() < 1e-6)
     True
     """
+    if not recommendations.profiled:
+        raise NotApplicable(
+            "these lists were made without the model, from what others took, so there is no score to explain; "
+            "recommend without non_profiling to explain the lists"
+        )
     explainer = explainer or LRP()
     request = recommendations.request(model.device)
     started = time.perf_counter()
@@ -184,7 +190,7 @@ def explain(
         _joined(pieces),
         method_name(explainer),
         settings_of(explainer),
-        (target or Logit()).name,
+        name_of(target or Logit(), model),
         {part: model.unit_kinds[part] for part in asked or ()},
         time.perf_counter() - started,
         model.unit_title,
@@ -228,9 +234,19 @@ def _joined(pieces: list[Attribution]) -> Attribution:
     names = pieces[0].relevance
     ledgers = [piece.ledger for piece in pieces]
     return Attribution(
-        {name: torch.cat([piece.relevance[name].cpu() for piece in pieces]) for name in names},
-        {name: torch.cat([piece.present[name].cpu() for piece in pieces]) for name in names},
+        {name: _below([piece.relevance[name].cpu() for piece in pieces]) for name in names},
+        {name: _below([piece.present[name].cpu() for piece in pieces]) for name in names},
         Ledger(*(torch.cat([getattr(ledger, one.name).cpu() for ledger in ledgers]) for one in fields(Ledger))),
         pieces[0].complete,
         {name: torch.cat([piece.notes[name].cpu() for piece in pieces]) for name in pieces[0].notes},
     )
+
+
+def _below(blocks: list[Tensor]) -> Tensor:
+    """Blocks of users one below the other; some have fewer units, as texts have words, and nothing in their place."""
+    most = [max(sizes) for sizes in zip(*(block.shape[2:] for block in blocks), strict=True)]
+    room = [
+        [end for all_of, own in zip(reversed(most), reversed(block.shape[2:]), strict=True) for end in (0, all_of - own)]
+        for block in blocks
+    ]
+    return torch.cat([F.pad(block, ends) for block, ends in zip(blocks, room, strict=True)])

@@ -96,9 +96,11 @@ def _page(material: Material) -> str:
     )
     pages.filters.update(fixed=_fixed, signed=_signed, exact=_exact, count=_count, share=_share, listed=_listed)
     pages.tests["known"] = lambda estimate: estimate is not None and math.isfinite(estimate.value)
+    log = material.model.log
     return pages.get_template("report.html").render(
         content(material),
-        learned=_drawn(learning(material.model.log), "learning") if material.model.log else None,
+        learned=_drawn(learning(log), "learning") if log else None,
+        measure=log[0].measure if log else None,
         removed=None if material.card is None else _drawn(removal(material.card), "removal"),
     )
 

@@ -64,6 +64,17 @@ class ItemWeights(Recommender):
         return inputs["history"].values.sum((-2, -1))
 
 
+def largest_of_columns(weights: Tensor, k: int) -> Tensor:
+    """The k largest numbers of each column, all others 0.
+
+    >>> largest_of_columns(torch.tensor([[1.0, 5.0], [2.0, 4.0]]), k=1)
+    tensor([[0., 5.],
+            [2., 0.]])
+    """
+    best = weights.topk(min(k, len(weights)), dim=0)
+    return torch.zeros_like(weights).scatter_(0, best.indices, best.values)
+
+
 def takers_in_common(train: Interactions) -> Tensor:
     """X'X, how many users took both items, float64 (items, items), takers of each item on the diagonal.
 

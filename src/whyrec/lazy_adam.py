@@ -41,7 +41,7 @@ class LazyAdam:
         self.parameters = list(parameters)
         self.means = [torch.zeros_like(one) for one in self.parameters]
         self.squares = [torch.zeros_like(one) for one in self.parameters]
-        self.used = [torch.zeros(len(one), dtype=torch.int64, device=one.device) for one in self.parameters]
+        self.used = [one.new_zeros(one.shape[:1].numel(), dtype=torch.int64) for one in self.parameters]
         self.count = 0
 
     def zero_grad(self) -> None:

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from whyrec.epochs import Watcher
 from whyrec.errors import BadInput, NotApplicable
-from whyrec.train import Watcher
 from whyrec.training import Epoch
 
 
@@ -81,5 +81,6 @@ def _measured(epoch: Epoch) -> dict[str, float]:
         "validation NDCG at 10": epoch.validation,
         "validation HR at 10": epoch.hit_rate,
         "validation RMSE": epoch.rmse,
+        "validation MAA": epoch.maa,
     }
     return {name: value for name, value in measured.items() if value is not None}

@@ -55,7 +55,7 @@ class SideBySide:
     def shares(self, method: str) -> Array:
         """Mean contributions as parts of the method's total size, (inputs,)."""
         values = np.array([one.value for one in self.means[method]])
-        found: Array = values / max(float(np.abs(values).sum()), 1e-300)
+        found: Array = values / max(float(np.nansum(np.abs(values))), 1e-300)  # NaN: an input that nobody has
         return found
 
     def sign(self, place: int) -> Sign:
@@ -113,9 +113,7 @@ def side_by_side(explanations: Mapping[str, Explanations]) -> SideBySide:
     """
     _refuse_other_lists(explanations)
     first = next(iter(explanations.values()))
-    units = [
-        (part, unit) for part, there in first.attribution.present.items() for unit in range(there.flatten(2).shape[2])
-    ]
+    units = _units(first)
     titles = tuple(first.unit_title(part, unit, user=-1, item=-1) for part, unit in units)
     masks = [first.attribution.present[part].flatten(2)[..., unit] for part, unit in units]
     return _table(explanations, titles, units, masks)
@@ -137,7 +135,7 @@ def by_value(explanations: Mapping[str, Explanations], column: str, *, most: int
         if column in lists.items.columns
         else (lists.users, lists.user_rows[:, None].expand_as(lists.item_rows))
     )
-    there = first.attribution.present[part].flatten(2)[..., unit]
+    there = first.attribution.present[part].flatten(2)[..., unit].cpu() & lists.present & (rows >= 0)
     masks = {value: there & torch.from_numpy(of)[rows] for value, of in _values(catalog, column).items()}
     common = sorted(masks, key=lambda value: -int(masks[value].any(1).sum()))[:most]
     shown = [value for value in common if int(masks[value].any(1).sum()) >= FEWEST]
@@ -198,7 +196,8 @@ def _refuse_other_lists(explanations: Mapping[str, Explanations]) -> None:
         raise InvalidSetting("there is no explanation to show; give at least one, by the name of its method")
     first, *others = explanations.values()
     for other in others:
-        same = torch.equal(first.recommendations.item_rows, other.recommendations.item_rows)
+        ours, theirs = first.recommendations, other.recommendations
+        same = torch.equal(ours.item_rows, theirs.item_rows) and torch.equal(ours.user_rows, theirs.user_rows)
         if not same or first.attribution.relevance.keys() != other.attribution.relevance.keys():
             raise InvalidSetting("the methods explained different lists or parts; explain the same ones with each")
     for part, kind in first.kinds.items():

@@ -93,6 +93,8 @@ class Voices:
     shares: Tensor  # (users, items, expert); of a boosted mixture they sum to at most one
     rest: Tensor | float = 0.0
     """The score where nobody is listened to."""
+    undecided: Tensor | None = None
+    """(users, items) bool: where nobody has an opinion worth the name; None where somebody always has."""
 
     @property
     def score(self) -> Tensor:
@@ -146,11 +148,12 @@ def mixed(said: Tensor, children: Children, boosting: Boosting, volume: Tensor |
     """What experts say in [-1, 1], and their shares, as the score has them; `volume`, (expert,), turns experts down."""
     alpha, rest = heard(said, children, boosting.confidence), NO_OPINION[boosting.confidence]
     alpha = alpha if volume is None else alpha * volume.to(alpha)
-    return Voices(said - rest, alpha / (alpha.sum(-1, keepdim=True) + LEAST), rest)
+    total = alpha.sum(-1, keepdim=True)
+    return Voices(said - rest, alpha / (total + LEAST), rest, total.squeeze(-1) < UNDECIDED)
 
 
 def undecided(said: Tensor, children: Children, confidence: Confidence) -> Tensor:
-    """Where nobody has an opinion worth the name, (...) bool."""
+    """Where nobody has an opinion worth the name, (...) bool; `mixed` says the same of the experts that it hears."""
     return heard(said, children, confidence).sum(-1) < UNDECIDED
 
 
@@ -158,7 +161,7 @@ def undecided(said: Tensor, children: Children, confidence: Confidence) -> Tenso
 def teaching_weights(said: Tensor, wanted: Tensor | None, children: Children, boosting: Boosting) -> Tensor:
     """How much each expert learns from each row, (..., expert); no gradient goes through it.
 
-    `wanted`, (...), is the probability of a yes; it is looked at for the posterior only.
+    `wanted`, (...), is the probability of a yes; it is looked at for the posterior only, and None will do without.
     """
     weights = heard(said, children, boosting.taught_by, own=boosting.own)
     if boosting.posterior and wanted is not None:

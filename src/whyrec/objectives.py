@@ -29,7 +29,7 @@ from whyrec.negatives import Seen, distinct_uniform, uniform
 from whyrec.ranking import rank_among, rank_in_catalogue
 from whyrec.recommender import Inputs, OwnLoss, Recommender, Request
 from whyrec.split import TrainingData
-from whyrec.training import Training
+from whyrec.training import Loss, Measure, Training
 from whyrec.vectors import hide_some
 
 DRAWN_TOGETHER = 1 << 16
@@ -55,16 +55,22 @@ class Judged:
     ndcg: float | None = None
     hit_rate: float | None = None
     rmse: float | None = None
+    maa: float | None = None
+
+    def value(self, measure: Measure) -> float:
+        """One of them by its name; not a number where it was not measured."""
+        found = {"NDCG@10": self.ndcg, "RMSE": self.rmse, "MAA": self.maa}[measure]
+        return math.nan if found is None else found
 
 
 class Objective(ABC):
     """Batches, loss and judgement of one training run."""
 
-    unit: ClassVar[str]
-    """What the loss is counted in."""
+    measure: ClassVar[Measure] = "NDCG@10"
+    """What the validation part is judged by."""
 
-    def __init__(self, data: TrainingData, training: Training) -> None:
-        self.data, self.training = data, training
+    def __init__(self, training: Training) -> None:
+        self.training = training
 
     @property
     @abstractmethod
@@ -85,9 +91,24 @@ class Objective(ABC):
             return model.own_loss(inputs, wanted, self.training.loss or model.usual_loss)
         return self.loss(model.score(inputs), wanted)
 
-    @torch.no_grad()
+    @abstractmethod
     def judge(self, model: Recommender) -> Judged:
         """What the validation part says; nothing where there is none."""
+
+
+class OfEvents(Objective):
+    """An objective whose parts are events of users and items."""
+
+    def __init__(self, data: TrainingData, training: Training) -> None:
+        super().__init__(training)
+        self.data = data
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.data.train) // self.training.batch_size)
+
+    @torch.no_grad()
+    def judge(self, model: Recommender) -> Judged:
         return self._judged(model) if len(self.held_out) else Judged()
 
     @abstractmethod
@@ -132,18 +153,12 @@ class Objective(ABC):
         return self.wrong(model, inputs, wanted)
 
 
-class Pairs(Objective):
+class Pairs(OfEvents):
     """A taken item, in the first column, and others drawn at random that the user did not take."""
-
-    unit = "nats per pair"
 
     @cached_property
     def _seen(self) -> Seen:
         return Seen(self.data.train)
-
-    @property
-    def steps(self) -> int:
-        return -(-len(self.data.train) // self.training.batch_size)
 
     def batches(self, model: Recommender, generator: torch.Generator) -> Iterator[Batch]:
         """Negatives are drawn for many batches at once.
@@ -188,10 +203,8 @@ class Pairs(Objective):
         return uniform(rows, self.training.negatives, seen, generator)
 
 
-class Lists(Objective):
+class Lists(OfEvents):
     """All that a user took, from a history of which a part is out of sight: a denoising autoencoder's task."""
-
-    unit = "nats per item taken"
 
     @cached_property
     def _people(self) -> Tensor:
@@ -229,18 +242,14 @@ class Lists(Objective):
         return Batch(request, wanted.to(model.device))
 
 
-class Ratings(Objective):
+class Ratings(OfEvents):
     """The value of each event, from all other events of its user."""
 
-    unit = "squared stars"
+    measure = "RMSE"
 
     def __init__(self, data: TrainingData, training: Training) -> None:
         super().__init__(data, training)
         self._values(data.train)
-
-    @property
-    def steps(self) -> int:
-        return -(-len(self.data.train) // self.training.batch_size)
 
     def batches(self, model: Recommender, generator: torch.Generator) -> Iterator[Batch]:
         order = torch.randperm(len(self.data.train), generator=generator)
@@ -274,11 +283,16 @@ class Ratings(Objective):
         return torch.from_numpy(events.values)
 
 
-def objective(data: TrainingData, training: Training) -> Objective:
+def objective(data: TrainingData, training: Training) -> OfEvents:
     """What `training.loss` asks for."""
-    if training.loss == "multinomial":
-        return Lists(data, training)
-    return Ratings(data, training) if training.loss == "squared" else Pairs(data, training)
+    return objective_of(training.loss)(data, training)
+
+
+def objective_of(loss: Loss | None) -> type[OfEvents]:
+    """Where a loss belongs."""
+    if loss == "multinomial":
+        return Lists
+    return Ratings if loss == "squared" else Pairs
 
 
 def _request(

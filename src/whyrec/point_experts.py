@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch.nn import functional as F
 from whyrec.experts import Block, Experts
 from whyrec.lattice import Lattice
 from whyrec.mixture import Boosting, Confidence, Voices, heard, mixed, taught, teaching_weights
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class PointExperts(nn.Module):
@@ -53,8 +56,8 @@ class PointExperts(nn.Module):
 
 
 def teach(
-    module: nn.Module, draw: Callable[[], tuple[Tensor, Tensor]], *, steps: int, learning_rate: float = 1e-3
-) -> nn.Module:
+    module: Module, draw: Callable[[], tuple[Tensor, Tensor]], *, steps: int, learning_rate: float = 1e-3
+) -> Module:
     """Train on fresh rows, (rows, columns), and labels of -1 and 1 in each step, and return it in eval mode.
 
     `PointExperts` learn by their own loss. Any other module gives half a logit a row, so that tanh of it is the score.

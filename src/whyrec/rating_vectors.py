@@ -46,6 +46,7 @@ class RatingRecommender(Recommender):
 
     settings: RatingSettings
     usual_loss: ClassVar[Loss] = "squared"
+    way_to_past_items: ClassVar[str] = "train it with implicit=True"
     has_biases: ClassVar[bool] = True
     """Whether a user and an item bring one number each, beside their vectors."""
     mean: Tensor  # (), of the training ratings
@@ -136,22 +137,8 @@ def product(user: Tensor, item: Tensor) -> Tensor:
     return (user * item).sum(-1)
 
 
-def side_by_side(user: Tensor, item: Tensor) -> Tensor:
-    """Both vectors of each pair as one, (users, items, 2 * channel)."""
-    pairs = torch.broadcast_shapes(user.shape[:2], item.shape[:2])
-    return torch.cat([user.expand(*pairs, -1), item.expand(*pairs, -1)], dim=-1)
-
-
 def values_of(train: Interactions) -> Tensor:
     """The ratings to learn from, (n,); refuses events without."""
     if train.values is None:
         raise BadInput("the training events have no values, and this model learns ratings; bring a column of ratings")
     return torch.from_numpy(train.values)
-
-
-def centred(rows: Tensor, values: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The mean of each row's values, of all values where a row has none, (size,); and values less their row's mean."""
-    counts = torch.bincount(rows, minlength=size)
-    sums = torch.bincount(rows, weights=values.double(), minlength=size)
-    means = torch.where(counts > 0, sums / counts.clamp(min=1), values.double().mean())
-    return means, (values - means[rows]).to(values.dtype)

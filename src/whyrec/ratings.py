@@ -17,6 +17,7 @@ from whyrec.ranking import Memory, block_size
 from whyrec.recommender import Recommender, Request, scores_of
 from whyrec.split import Split
 from whyrec.statistics import Array, Estimate, bootstrap
+from whyrec.train import fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +114,20 @@ def evaluate_ratings(
     model: Recommender,
     split: Split,
     *,
-    baselines: Mapping[str, Recommender] | None = None,
+    baselines: Sequence[str] = ("bias_only",),
     max_memory: Memory = None,
 ) -> RatingErrors:
-    """RMSE and MAE on the test part, with 95 % intervals over users; fitted `baselines`, by name, beside them.
+    """RMSE and MAE on the test part, with 95 % intervals over users, and each baseline's beside them.
 
     Histories are train and validation together. Scores are put into the scale of the known ratings first.
     """
-    if len(split.test) == 0 or split.test.values is None:
-        raise BadInput(f"{split.dataset.name}: the test part has no ratings to compare with; bring a column of ratings")
-    beside = {name: evaluate_ratings(one, split, max_memory=max_memory) for name, one in (baselines or {}).items()}
     test, known = split.test, split.known
-    assert known.values is not None  # noqa: S101 (parts of one data set have values or none)
-    scores = _scores(model, test.users, test.items, known, max_memory)
-    wrong = RatingScale.of(known.values).clip(scores) - split.test.values
+    if len(test) == 0 or test.values is None or known.values is None:
+        raise BadInput(f"{split.dataset.name}: the test part has no ratings to compare with; bring a column of ratings")
+    _require_ratings(model.require_built())
+    fitted = {name: fit(kinds.load("models", name)(), split, progress=False) for name in baselines}
+    beside = {name: evaluate_ratings(one, split, baselines=(), max_memory=max_memory) for name, one in fitted.items()}
+    wrong = RatingScale.of(known.values).clip(_scores(model, test.users, test.items, known, max_memory)) - test.values
     users, place = np.unique(test.users, return_inverse=True)
     sums = [np.bincount(place, weights=column) for column in (wrong**2, np.abs(wrong), np.ones(len(wrong)))]
     per_user = np.stack(sums, axis=1).astype(np.float64)
@@ -153,7 +154,8 @@ def _scores(model: Recommender, users: Rows, items: Rows, known: Interactions | 
 
 
 def _require_ratings(model: Recommender) -> None:
-    if model.trained_by is None or model.trained_by.loss != "squared":
+    """Refuse a model whose scores are known to be something else; what was trained elsewhere is taken at its word."""
+    if not model.belongs_elsewhere and (model.trained_by is None or model.trained_by.loss != "squared"):
         raise NotApplicable(
             f"the scores of this {type(model).__name__} are no ratings; fit it with Training(loss='squared'), or use "
             "whyrec.recommend"

@@ -21,11 +21,11 @@ from whyrec.explanation import BLOCK_USERS, Contribution, Explanations, part_of
 from whyrec.question import ask
 from whyrec.recommender import Recommender
 from whyrec.report_card import ReportCard
-from whyrec.targets import Logit
+from whyrec.targets import SCORE_NAMES
+from whyrec.verification import Verdict
 
 RANDOM_SETS = 200
 SIGNIFICANCE = 0.01
-LOGIT = Logit().name
 MATERIAL = 1 / 3
 ROUNDING = 1e-6
 """Units that all bring the same are all reasons, whatever the last bits say."""
@@ -66,13 +66,19 @@ def verified_reasons(
     model: Recommender, explanations: Explanations, card: ReportCard, *, most: int = 3, seed: int = 0
 ) -> VerifiedReasons:
     """Re-run every candidate reason: the `most` units with the largest positive relevance of every item."""
-    if explanations.target != LOGIT:
+    return reasons_by_verdict(model, explanations, card.row(explanations.method).verdict, most=most, seed=seed)
+
+
+def reasons_by_verdict(
+    model: Recommender, explanations: Explanations, verdict: Verdict, *, most: int = 3, seed: int = 0
+) -> VerifiedReasons:
+    """The same, where of the report card only its verdict on the method is at hand."""
+    if explanations.target not in SCORE_NAMES:
         raise NotApplicable(
             f"reasons are re-run on scores, and these explanations are about {explanations.target!r}; "
             "explain and verify without target= to get reasons"
         )
     lists = explanations.recommendations
-    verdict = card.row(explanations.method).verdict
     if verdict not in ("faithful", "weak"):
         nothing = tuple(tuple(() for _ in range(lists.item_rows.shape[1])) for _ in range(len(lists)))
         return VerifiedReasons(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class Recommendations:
     item_rows: Tensor  # (users, k) best first; -1 where nothing was left to recommend
     scores: Tensor  # (users, k) -inf where nothing was left
     history: Tensor  # (users, length) what each list was made from, as item rows, -1 where empty
+    profiled: bool = True
+    """Whether anything about the users went into their lists; see `recommend(non_profiling=True)`."""
 
     def __len__(self) -> int:
         return len(self.user_rows)
@@ -64,9 +66,7 @@ class Recommendations:
 
     def best(self, k: int) -> Recommendations:
         """The first `k` places of every list."""
-        return Recommendations(
-            self.users, self.items, self.user_rows, self.item_rows[:, :k], self.scores[:, :k], self.history
-        )
+        return replace(self, item_rows=self.item_rows[:, :k], scores=self.scores[:, :k])
 
     def request(self, device: torch.device | None = None) -> Request:
         """What to ask a model to score these lists again, every unit apart."""
@@ -85,6 +85,7 @@ def recommend(
     history: Sequence[Id] | None = None,
     k: int = 10,
     exclude_seen: bool = True,
+    non_profiling: bool = False,
     max_memory: Memory = None,
 ) -> Recommendations:
     """The `k` best items for each of `users` (everybody where None), or for somebody new with this `history`.
@@ -92,6 +93,9 @@ def recommend(
     Items already seen are left out unless `exclude_seen` is False. A list is shorter than `k` only where fewer items
     are left. Scores are computed in blocks of users; `max_memory` is the most that one block may take, in bytes or as
     "256MB", and changes nothing but time.
+
+    With `non_profiling` a list rests on nothing about its user: it is what everybody else took most often, whatever the
+    user took themselves, seen items included, and scores are counts of events. No change of the user's data changes it.
 
     >>> import whyrec as wr
     >>> model = wr.fit(wr.EASE(), wr.leave_last_out(wr.planted(users=60, items=60)))
@@ -103,9 +107,11 @@ def recommend(
         raise InvalidSetting("users=[] names nobody; leave users out to recommend to everybody")
     if k < 1:
         raise InvalidSetting(f"k={k}: a list has at least one place")
+    if history is not None and users is not None:
+        raise InvalidSetting("recommend() takes users or a history, not both")
+    if non_profiling:
+        return _without_profiling(model, users, history, k)
     if history is not None:
-        if users is not None:
-            raise InvalidSetting("recommend() takes users or a history, not both")
         block_size(model, model.floats_to_rank(), max_memory)  # refuses what is too little for one user
         return _for_somebody_new(model, history, k, exclude_seen)
     known = model.require_known()
@@ -123,10 +129,15 @@ def list_of(model: Recommender, user: Id | None, item: Id, history: Sequence[Id]
     if history is None and user is None:
         raise InvalidSetting("an explanation needs a user or a history")
     seen = _rows_of_past(model, history) if history is not None else _past_of(model, user)
-    wanted = torch.from_numpy(model.items.vocabulary.rows([item])).to(model.device)
-    seen = _most_recent(model, seen[seen != wanted])[None]
     known = -1 if history is not None or user is None else int(model.users.vocabulary.rows([user])[0])
-    rows = torch.tensor([known], device=model.device)
+    return list_for_row(model, known, int(model.items.vocabulary.rows([item])[0]), seen)
+
+
+def list_for_row(model: Recommender, user: int, item: int, history: Tensor) -> Recommendations:
+    """A list of one item for the user at row `user`, -1 for somebody new, with this history of item rows, (length,)."""
+    wanted, past = torch.tensor([item], device=model.device), history.to(model.device)
+    seen = _most_recent(model, past[past != item])[None]
+    rows = torch.tensor([user], device=model.device)
     with torch.no_grad():
         score = scores_of(model, Request(rows, wanted[None], seen))
     return Recommendations(model.users, model.items, rows.cpu(), wanted[None].cpu(), score.cpu(), seen.cpu())
@@ -143,6 +154,26 @@ def _for_somebody_new(model: Recommender, history: Sequence[Id], k: int, exclude
     return Recommendations(model.users, model.items, rows.cpu(), items.cpu(), scores.cpu(), looked_at.cpu())
 
 
+def _without_profiling(
+    model: Recommender, users: Sequence[Id] | None, history: Sequence[Id] | None, k: int
+) -> Recommendations:
+    """What all others took most often: events of everybody less those of the user; equal counts by row."""
+    known = model.require_known()
+    rows = np.arange(len(model.users)) if users is None else model.users.vocabulary.rows(users)
+    if history is not None:
+        rows = np.array([-1])
+    counts, best = known.item_counts, []
+    for row in rows.tolist():
+        taken = known.items_of(np.array([row]))[1] if row >= 0 else counts[:0]
+        own = np.bincount(taken, minlength=len(counts))
+        best.append(torch.from_numpy(counts - own).sort(descending=True, stable=True))
+    items, scores = (torch.stack([one[side][:k] for one in best]) for side in (1, 0))
+    nothing = torch.full((len(rows), 0), -1)
+    return Recommendations(
+        model.users, model.items, torch.from_numpy(rows), items, scores.double(), nothing, profiled=False
+    )
+
+
 def _most_recent(model: Recommender, seen: Tensor) -> Tensor:
     """The part of a past that the model looks at; (length,)."""
     return seen[len(seen) - min(len(seen), model.history_limit) :]
@@ -152,7 +183,7 @@ def _rows_of_past(model: Recommender, history: Sequence[Id]) -> Tensor:
     if model.unit_kinds.get("user") == "factor" and model.history_limit == 0:
         raise NotApplicable(
             f"this {type(model).__name__} knows users by id only, so it has nothing to say to somebody new; "
-            "call whyrec.fold_in(model) first, or train it with user='history'"
+            f"{model.way_to_past_items}"
         )
     return torch.from_numpy(model.items.vocabulary.rows(list(history))).to(model.device)
 

@@ -149,6 +149,8 @@ class Recommender(nn.Module, ABC):
 
     usual_loss: ClassVar[Loss] = "log"
     """What `fit` trains it by where nobody says otherwise."""
+    way_to_past_items: ClassVar[str] = "call whyrec.fold_in(model), or train it with user='history'"
+    """What to do, where it knows users by id only, for it to look at what they took."""
     belongs_elsewhere: ClassVar[bool] = False
     """Whether it takes somebody else's code to make the model, so that a folder cannot bring it back."""
     reads_columns: ClassVar[bool] = False

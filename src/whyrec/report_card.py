@@ -23,7 +23,8 @@ from whyrec.recommender import Recommender, Request
 from whyrec.settings import to_json
 from whyrec.statistics import Array, Estimate, bootstrap
 from whyrec.tables import write_parquet
-from whyrec.targets import Target
+from whyrec.targets import Target, name_of
+from whyrec.training import chosen_epoch
 from whyrec.verification import Row, Verification
 
 TIE = 0.02
@@ -161,7 +162,7 @@ def verify(
     if not removable_parts(model, question.inputs):
         raise NotExplainableByMasking(
             f"{type(model).__name__} as set up here has only factors of ids, which nobody can name or remove, so its "
-            "explanations cannot be checked by removal; train it with user='history'"
+            f"explanations cannot be checked by removal; {model.way_to_past_items}"
         )
     _refuse_to_take_all(Players(question), settings.k)
     bench = Bench(question, settings)
@@ -178,7 +179,7 @@ def verify(
         settings,
         tuple(one.row for one in judged),
         curves,
-        question.target.name,
+        name_of(question.target, model),
         _about(model, settings),
         tuple(_names(model, request)),
         per_user,
@@ -221,11 +222,11 @@ def _about(model: Recommender, settings: Verification) -> dict[str, Any]:
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    validation = [epoch.validation for epoch in model.log if epoch.validation is not None]
+    best = chosen_epoch(model.log) if model.log else None
     return {
         "weights": digest.hexdigest()[:16],
         "events": None if model.known is None else model.known.fingerprint(),
-        "validation NDCG@10": max(validation, default=None),
+        **({} if best is None or best.merit is None else {f"validation {best.measure}": abs(best.merit)}),
         "operator": settings.operator,
         "scope": "inference: the trained weights stay",
         "candidates": f"items unseen in the whole history; in the list means among the best {settings.list_length}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from markupsafe import Markup
 import numpy as np
 import torch
 
@@ -16,6 +17,7 @@ from whyrec import __version__, kinds
 from whyrec.comparison import Comparison, compare
 from whyrec.dataset import Catalog
 from whyrec.evaluation import Evaluation
+from whyrec.explained_words import word_relevance
 from whyrec.explanation import Explanations
 from whyrec.reasons import VerifiedReasons, recovered
 from whyrec.recommendations import Recommendations, Recommended
@@ -24,6 +26,7 @@ from whyrec.report_card import ReportCard
 from whyrec.settings import to_json
 from whyrec.split import Split
 from whyrec.statistics import Estimate
+from whyrec.word_colours import coloured_words
 
 MOST_BARS = 8
 LAST_SEEN = 6
@@ -213,8 +216,16 @@ def _person(material: Material, row: int, explained: int | None) -> dict[str, An
         "earlier": max(len(seen) - LAST_SEEN, 0),
         "lines": lines,
         "digits": _digits([line["score"] for line in lines]),
+        "words": None if material.why is None or first is None else _words(material.why, *first),
         "chart": None if material.why is None or first is None else _chart(material.why, material.reasons, *first),
     }
+
+
+def _words(why: Explanations, row: int, place: int) -> Markup | None:
+    """The text on the colours of its words, where a score is explained by words alone."""
+    if set(why.kinds.values()) != {"word"} or len(why.kinds) > 1:
+        return None
+    return Markup(coloured_words(word_relevance(why, row, place)))  # noqa: S704 (words are escaped there)
 
 
 def _seen(material: Material, row: int, user: int) -> list[int]:

@@ -59,6 +59,16 @@ class Logit:
         return "logit"
 
 
+SCORE_NAMES = ("logit", "rating")
+"""What the score itself is called in tables."""
+
+
+def name_of(target: Target, model: Recommender) -> str:
+    """What a target of this model is called in tables: a score that learned the values of events is no logit."""
+    of_ratings = model.trained_by is not None and model.trained_by.loss == "squared"
+    return "rating" if of_ratings and isinstance(target, Logit) else target.name
+
+
 @dataclass(frozen=True)
 class Margin:
     """Score minus the k-th best score among the other candidates: how far the item is from leaving a list of k.

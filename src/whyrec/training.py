@@ -11,6 +11,8 @@ from pydantic import Field
 from whyrec.settings import settings
 
 Loss = Literal["log", "bpr", "multinomial", "squared"]
+Measure = Literal["NDCG@10", "RMSE", "MAA"]
+"""What validation says; of RMSE the lower the better."""
 
 
 @settings
@@ -56,11 +58,20 @@ class Epoch:
     validation_loss: float | None = None  # with the weights at the end, nothing hidden
     hit_rate: float | None = None  # HR@10 of the same ranking as `validation`
     rmse: float | None = None  # of held-out ratings; this chooses the epoch of a model for ratings
+    maa: float | None = None  # mean average accuracy of guessed skips; this chooses the epoch of a model of sessions
+
+    @property
+    def measure(self) -> Measure | None:
+        """What the validation part was judged by; None without one."""
+        found: dict[Measure, float | None] = {"RMSE": self.rmse, "MAA": self.maa, "NDCG@10": self.validation}
+        return next((name for name, value in found.items() if value is not None), None)
 
     @property
     def merit(self) -> float | None:
-        """What chooses the epoch, higher is better: NDCG@10, or minus the RMSE; None without a validation part."""
-        return self.validation if self.rmse is None else -self.rmse
+        """What chooses the epoch, higher is better: `measure`, or minus the RMSE; None without a validation part."""
+        if self.rmse is not None:
+            return -self.rmse
+        return self.validation if self.maa is None else self.maa
 
 
 def chosen_epoch(log: Sequence[Epoch]) -> Epoch:

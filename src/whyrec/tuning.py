@@ -2,11 +2,13 @@
 
 Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) chooses what to try next. The first trial is always the
 model as it comes, so the outcome is never worse than that. The test part is never seen: a search gets what `fit` gets.
+What counts is what chooses the epoch in training: NDCG@10 of held-out items, or the RMSE of held-out ratings.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 from whyrec import kinds
 from whyrec.checkpoint import save
 from whyrec.errors import BadInput, InvalidSetting, WhyrecError
-from whyrec.metrics.ndcg import ndcg
-from whyrec.ranking import rank_in_catalogue
+from whyrec.objectives import objective, objective_of
 from whyrec.recommender import Recommender, Solved
 from whyrec.search_space import Range, Searchable, SearchSpace, require_ranges
 from whyrec.settings import make, to_json
 from whyrec.split import Split, TrainingData
 from whyrec.train import fit
-from whyrec.training import Training
+from whyrec.training import Loss, Measure, Training
 
 if TYPE_CHECKING:
     import optuna
@@ -42,7 +43,7 @@ class Trial:
 
     number: int  # from 1
     settings: Mapping[str, Any]  # the searched ones, of the model and of its training
-    validation: float | None  # NDCG@10 in the whole catalogue; None where training failed
+    validation: float | None  # as `Tuned.measure` says; None where training failed
     seconds: float
     problem: str = ""  # why it failed
 
@@ -55,6 +56,8 @@ class Tuned:
     settings: Mapping[str, Any]
     """All settings of the best model, as plain values."""
     training: Training
+    measure: Measure
+    """What was looked at: NDCG@10, the higher the better, or RMSE, the lower the better."""
     validation: float
     trials: tuple[Trial, ...]
 
@@ -69,18 +72,19 @@ class Tuned:
             "model": self.model,
             "settings": dict(self.settings),
             "training": to_json(self.training),
-            "validation_ndcg@10": self.validation,
+            "measure": self.measure,
+            "validation": self.validation,
             "trials": [asdict(trial) for trial in self.trials],
         }
 
     def __str__(self) -> str:
-        ordered = sorted(self.trials, key=lambda trial: -1.0 if trial.validation is None else -trial.validation - 2)
-        lines = [f"{'trial':>5}  {'NDCG@10':<8} {'seconds':>7}  settings"]
+        ordered = sorted(self.trials, key=lambda trial: _cost(trial, self.measure))
+        lines = [f"{'trial':>5}  {self.measure:<8} {'seconds':>7}  settings"]
         for trial in ordered:
             value = "failed" if trial.validation is None else f"{trial.validation:.4f}"
             said = ", ".join(f"{name}={_short(found)}" for name, found in trial.settings.items())
             lines.append(f"{trial.number:>5}  {value:<8} {trial.seconds:>7.1f}  {said}")
-        lines.append(f"{self.model}: validation NDCG@10 in the whole catalogue; the test part was not used")
+        lines.append(f"{self.model}: {self.measure} of the validation part; the test part was not used")
         return "\n".join(lines)
 
 
@@ -96,7 +100,7 @@ def tune(
     storage: str | Path | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Tuned:
-    """Look for settings of `model` (a class, or its name) with the best NDCG@10 on the validation part.
+    """Look for settings of `model` (a class, or its name) with the best NDCG@10, or RMSE of ratings, on validation.
 
     Stops at the first trial that ends after `minutes`, or after `trials` in all. `space` says where to look, in place
     of the model's own `search_space`; `fixed` are settings, of the model or its training, that are not searched. With a
@@ -110,6 +114,7 @@ def tune(
     held = _flat(fixed or {})
     search = _Search(family, data, _space(family, space, held), held, seed)
     until = time.monotonic() + 60 * minutes
+    search.require_one_measure()
     with _quiet_study(search, storage) as study:
         while not search.done(study, trials, until):
             tell(search.step(study))
@@ -186,13 +191,33 @@ class _Search:
             study.tell(asked, state=optuna.trial.TrialState.FAIL)
             return f"trial {number + 1}: {problem}"
         study.tell(asked, worth)
-        return f"trial {number + 1}: validation NDCG@10 {worth:.4f}, best {study.best_value:.4f}"
+        return f"trial {number + 1}: validation {self.measure} {worth:.4f}, best {study.best_value:.4f}"
 
     def try_out(self, values: Mapping[str, Any]) -> float:
-        """Train with these settings; NDCG@10 of the validation items in the whole catalogue."""
+        """Train with these settings; what all of the validation part says of the outcome."""
         model, training = self.records(values)
         fitted = fit(self.family(**to_json(model)), self.data, replace(training, refit=False), progress=False)
-        return float(ndcg(rank_in_catalogue(fitted, self.data.train, self.data.validation).ranks, k=10).mean())
+        everybody = replace(fitted.usually(training), validation_users=len(self.data.users))
+        return objective(self.data, everybody).judge(fitted).value(self.measure)
+
+    @property
+    def measure(self) -> Measure:
+        """What the trials are compared by."""
+        return objective_of(self._losses()[0]).measure
+
+    def require_one_measure(self) -> None:
+        """Refuse losses that are not judged alike: ranks and errors of ratings do not compare."""
+        if len({objective_of(loss).measure for loss in self._losses()}) > 1:
+            losses = ", ".join(map(str, self._losses()))
+            raise InvalidSetting(
+                f"search space: losses {losses} are not judged alike; search log, bpr and multinomial, or squared alone"
+            )
+
+    def _losses(self) -> tuple[Loss | None, ...]:
+        choice, (settings, training) = self.space.get("loss"), self.records({})
+        asked = choice[1] if choice is not None and choice[0] == "choice" else (training.loss,)
+        usual = self.family(**to_json(settings)).usually(replace(training, loss=None)).loss
+        return tuple(loss or usual for loss in asked)
 
     def records(self, values: Mapping[str, Any]) -> tuple[Any, Training]:
         """The model's settings and its training with these values in place."""
@@ -231,9 +256,10 @@ class _Search:
         good = [trial for trial in tried if trial.validation is not None]
         if not good:
             raise WhyrecError(f"all {len(tried)} trials failed; the last one: {tried[-1].problem}")
-        best = max(good, key=lambda trial: trial.validation or 0.0)
+        best = min(good, key=lambda trial: _cost(trial, self.measure))
         settings, training = self.records(best.settings)
-        return Tuned(kinds.name_of(self.family), to_json(settings), training, best.validation or 0.0, tried)
+        name, worth = kinds.name_of(self.family), best.validation
+        return Tuned(name, to_json(settings), training, self.measure, math.nan if worth is None else worth, tried)
 
 
 @contextmanager
@@ -261,7 +287,7 @@ def _study(search: _Search, storage: str | Path | None) -> optuna.Study:
         study = optuna.create_study(
             storage=None if storage is None else f"sqlite:///{Path(storage)}",
             study_name=kinds.name_of(search.family),
-            direction="maximize",
+            direction="minimize" if search.measure == "RMSE" else "maximize",
             load_if_exists=True,
         )
     except DatabaseError as problem:
@@ -284,6 +310,13 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _trial(number: int, found: optuna.trial.FrozenTrial) -> Trial:
     spent = found.duration.total_seconds() if found.duration is not None else 0.0
     return Trial(number, dict(found.params), found.value, spent, found.user_attrs.get("problem", ""))
+
+
+def _cost(trial: Trial, measure: Measure) -> float:
+    """What orders trials, the best first."""
+    if trial.validation is None:
+        return math.inf
+    return trial.validation if measure == "RMSE" else -trial.validation
 
 
 def _draw(trial: optuna.Trial, name: str, found: Range) -> Any:

@@ -11,7 +11,7 @@ history, hidden or removed items included, so the user vector is affine in each 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -109,6 +109,14 @@ def user_half(inputs: Inputs) -> tuple[Tensor, Tensor | None]:
 def user_vector(inputs: Inputs) -> Tensor:
     """The user's half of the inputs, one vector a user: (users, items | 1, channel)."""
     return spread(*user_half(inputs))
+
+
+def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
+    """Channels of all of them, one behind the other; what all users or items share is repeated where it has to be."""
+    if len(tensors) == 1:
+        return tensors[0]
+    shape = torch.broadcast_shapes(*(one.shape[:-1] for one in tensors))
+    return torch.cat([one.expand(*shape, one.shape[-1]) for one in tensors], dim=-1)
 
 
 def past_items(request: Request, table: nn.Embedding, exponent: float) -> Part:

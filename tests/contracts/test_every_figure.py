@@ -32,17 +32,24 @@ from whyrec.figures.by_setting import by_setting
 from whyrec.figures.contributions import contributions as contributions_by_method
 from whyrec.figures.diagnosis import diagnosis
 from whyrec.figures.heat_map import heat_map
+from whyrec.figures.item_map import item_map
+from whyrec.figures.item_neighbourhood import item_neighbourhood
 from whyrec.figures.learning import learning
 from whyrec.figures.main_parameters import main_parameters
 from whyrec.figures.removal import removal
+from whyrec.figures.session_table import session_table
 from whyrec.figures.waterfall import waterfall
+from whyrec.item_places import OTHER, ItemPlaces
 from whyrec.method_table import SideBySide
+from whyrec.neighbourhoods import Neighbourhood
 from whyrec.parameters import MainParameter, MainParameters
 from whyrec.report_card import ReportCard
+from whyrec.skip_reasons import SessionReasons
 from whyrec.standings import Contest, Entry, Floor, Leaderboard, Standing
 from whyrec.statistics import Estimate
 from whyrec.training import Epoch
 from whyrec.verification import Verification
+from whyrec.explained_words import WordRelevance
 
 HOSTILE = '</text><script>alert("$_$")</script> & \x07'
 SVG = "{http://www.w3.org/2000/svg}"
@@ -131,7 +138,38 @@ def additive() -> AdditiveShapes:
     return AdditiveShapes(0.25, (numbers, words), {"year": 0.7, HOSTILE: 0.4})
 
 
+def session() -> SessionReasons:
+    shares = np.array([[0.7, 0.1, 0.2], [0.0, 0.0, 0.0], [0.1, 0.3, 0.6]])
+    chance, skipped = np.array([0.9, 0.5, 0.2]), np.array([0.0, np.nan, 0.0])
+    kinds_of_evidence = ("persistence", "musical", "several")
+    tracks = (HOSTILE, "Nine Lanterns", "A title that goes on and on until nobody would want to read it any further")
+    return SessionReasons(HOSTILE, tracks, chance, skipped, kinds_of_evidence, shares, ("persistence", None, "all"))
+
+
+def item_points() -> ItemPlaces:
+    xy = np.random.default_rng(0).normal(size=(40, 2))
+    groups = tuple((HOSTILE[:-1], "Drama", OTHER)[row % 3] for row in range(40))
+    titles = (HOSTILE, *(f"Lantern {row}" for row in range(1, 40)))
+    return ItemPlaces(xy, titles, groups, np.arange(40.0), "principal components")
+
+
+def item_and_neighbours() -> Neighbourhood:
+    weights = np.array([[0, 3, 1, 2], [3, 0, 0.5, 0], [1, 0.5, 0, 0], [2, 0, 0, 0.0]])
+    titles = (HOSTILE, "Nine Lanterns", HOSTILE[:-1], "The Brass Orchard")
+    return Neighbourhood(titles, weights, (10 * weights).astype(np.int64), "a user rated both")
+
+
+def lines() -> list[WordRelevance]:
+    words = (HOSTILE, "was", "not", "good", ",", "$x$", *("a plot that goes on and on " * 4).split())
+    amounts = np.linspace(-2.0, 1.0, len(words))
+    return [WordRelevance(words, amounts * size, f"lrp_$_$ {size}", "logit", 0, HOSTILE, 1.5) for size in (1.0, 0.5)]
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
+    Sequence[WordRelevance]: lines,
+    ItemPlaces: item_points,
+    Neighbourhood: item_and_neighbours,
+    SessionReasons: session,
     AdditiveShapes: additive,
     SideBySide: methods,
     Mapping[str, Mapping[str, Sequence[float]]]: runs,
@@ -364,3 +402,62 @@ def test_a_waterfall_goes_from_the_start_to_the_score() -> None:
         waterfall([])
     with pytest.raises(InvalidSetting, match="most=0"):
         waterfall(contributions(), most=0)
+
+
+def test_a_session_has_what_was_guessed_and_what_it_rests_on_and_wrong_guesses_are_framed() -> None:
+    axes = session_table(session()).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    assert words[:5] == ["listen", "skip 0.90", "0.70", "0.10", "0.20"]
+    assert words[5:10] == ["?", "listen 0.50", "", "", ""]
+    bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
+    assert bold == ["skip 0.90", "0.70", "", "", "", "0.60"]
+    framed = [one.get_x() for one in axes.patches if one.get_linewidth() == 2.0 and not one.get_fill()]
+    assert framed == [pytest.approx(0.04)]
+    darker = [sum(one.get_facecolor()[:3]) for one in axes.patches if one.get_y() > 2 and one.get_width() == 1]
+    assert np.argsort(darker)[0] == 0
+    with pytest.raises(NotApplicable, match="nothing to draw"):
+        session_table(replace(session(), tracks=()))
+
+
+def boxes_of(figure: Figure) -> list[Any]:
+    figure.savefig(io.BytesIO(), format="png")  # places every text
+    return [text.get_window_extent() for text in figure.axes[0].texts]
+
+
+def test_names_on_a_map_cover_no_other_and_stay_in_the_frame() -> None:
+    places = item_points()
+    figure = item_map(places, named=[places.titles[3]], most=15)
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert named[0] == "Lantern 3"
+    assert 8 <= len(named) <= 15
+    assert set(named[1:3]) <= {f"Lantern {row}" for row in range(34, 40)}  # the weightiest come first
+    boxes, frame = boxes_of(figure), figure.axes[0].get_window_extent()
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert frame.x0 <= box.x0 <= box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 <= box.y1 <= frame.y1
+    assert not list(item_map(places, most=0).axes[0].texts)
+    with pytest.raises(InvalidSetting, match="most=-1"):
+        item_map(places, most=-1)
+
+
+def test_groups_on_a_map_differ_by_marker_as_well_as_by_colour() -> None:
+    figure = item_map(item_points())
+    layers = figure.axes[0].collections
+    shapes = {tuple(map(tuple, layer.get_paths()[0].vertices.round(3))) for layer in layers}
+    colours = {tuple(layer.get_facecolor()[0].round(3)) for layer in layers}
+    assert len(layers) == len(shapes) + 1  # what is in no group has the circle of the first one, in grey
+    assert len(colours) == 3
+    assert sum(len(layer.get_offsets()) for layer in layers) == 40
+
+
+def test_lines_to_neighbours_are_as_wide_as_their_edges_are_heavy() -> None:
+    axes = item_neighbourhood(item_and_neighbours()).axes[0]
+    widths = {tuple(np.ravel(line.get_xydata()).round(6)): line.get_linewidth() for line in axes.lines}
+    assert len(widths) == 4  # three of the item, one between its neighbours
+    places = axes.collections[0].get_offsets()
+    of_item = [widths[tuple(np.array([0, 0, *place]).round(6))] for place in places]
+    assert of_item[0] == max(widths.values()) > of_item[2] > of_item[1] > min(widths.values())
+    words = [text.get_text() for text in axes.texts]
+    assert words[0] == "Nine Lanterns  30"
+    assert "20  The Brass Orchard" in words

@@ -49,6 +49,7 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     ),
     "gmf": ({"factors": 8, "user": "id"}, {"factors": 8, "user": "history"}),
     "ials": ({"factors": 8, "epochs": 6},),
+    "item_graph": ({"min_common_users": 2, "factors": 8, "neighbours": 12, "weight": "cosine"},),
     "item_knn": ({"neighbours": 8, "shrink": 1.0},),
     "masked_experts": (
         {"width": 8, "hidden": (16, 8), "init_std": 0.3, "fewest": 2},
@@ -72,6 +73,11 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"factors": 8, "depth": 2, "user": "history", "interaction": "bilinear", "fusion": "bilinear"},
         {"factors": 8, "depth": 2, "user": "history", "shared_vectors": True},
     ),
+    "pooled_words": (
+        {"width": 8, "hidden": (16,), "vocabulary": 20, "max_pieces": 6, "word_dropout": 0.1},
+        {"width": 8, "hidden": (16,), "vocabulary": 20, "max_pieces": 4, "word_dropout": 0.1, "pooling": "matrix"},
+        {"width": 8, "vocabulary": 20, "max_pieces": 6, "word_dropout": 0.1, "pooling": "flatten", "units": "phrases"},
+    ),
     "popularity": ({},),
     "proto_mf": ({"factors": 8, "user_prototypes": 6, "item_prototypes": 5},),
     "rating_item_knn": ({"neighbours": 8, "shrink": 1.0},),
@@ -80,6 +86,14 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"factors": 4, "width": 16, "init_std": 0.1},
         {"factors": 4, "width": 16, "init_std": 0.1, "implicit": True, "alpha": 0.5, "dropout": 0.1},
         {"factors": 4, "width": 16, "init_std": 0.1, "shared_vectors": True, "alpha": "learned", "batch_norm": True},
+    ),
+    "text_classifier": (
+        {"width": 16, "layers": 1, "vocabulary": 20, "max_pieces": 8, "word_dropout": 0.1},
+        {"width": 16, "layers": 1, "vocabulary": 20, "max_pieces": 5, "word_dropout": 0.1, "architecture": "distilbert"},
+    ),
+    "text_rating": (
+        {"width": 8, "vocabulary": 20, "max_pieces": 6, "word_dropout": 0.1, "init_std": 0.3},
+        {"width": 8, "vocabulary": 20, "max_pieces": 4, "word_dropout": 0.1, "init_std": 0.3, "implicit": True},
     ),
     "user_knn": ({"neighbours": 6, "shrink": 1.0},),
 }
@@ -102,11 +116,13 @@ def columns() -> dict[str, Column]:
     side = np.array([*(["even", "odd"] * (SIDE // 2)), None], dtype=object)
     words = np.array([*([("tea",), ("jam", "tea"), None] * (SIDE // 3)), ("rum",)], dtype=object)
     numbers = np.array([*chance.normal(size=SIDE - 1), np.nan, 40.0])
+    lines = np.array([*(["plain and light", "plain but so very dark"] * (SIDE // 2)), None], dtype=object)
     return {
         "side": Column("side", "category", side),
         "drinks": Column("drinks", "multi", words),
         "age": Column("age", "numeric", numbers),
         "year": Column("year", "numeric", np.full(SIDE + 1, 1995.0)),
+        "text": Column("text", "text", lines),
     }
 
 
@@ -145,6 +161,8 @@ def world_of(model: Recommender) -> Split:
 def model(request: pytest.FixtureRequest) -> Recommender:
     """Trained once for all laws; nobody changes it."""
     name, settings = request.param
+    if name == "text_classifier":
+        pytest.importorskip("transformers", reason="the networks of Hugging Face come with whyrec[text]")
     fresh = kinds.load("models", name)(**settings)
     return fit(fresh, world_of(fresh), TRAINING)
 
@@ -226,7 +244,11 @@ def test_the_order_of_users_and_items_is_irrelevant(model: Recommender) -> None:
     assert_close(score(model, shuffled), score(model, asked)[users][:, items])
 
 
-def test_every_layout_gives_the_same_scores(model: Recommender) -> None:
+@pytest.mark.parametrize("shared_from", [1024, 1])
+def test_every_layout_gives_the_same_scores(
+    model: Recommender, shared_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whyrec.recommender.SHARED_FROM", shared_from)  # from 1 on: distinct rows, embedded once
     asked = ask(model)
     lists = torch.tensor([[5, 5, UNMET], [0, 7, 12], [3, 22, 0], [12, 7, 7]])
     expected, expected_of_lists = score(model, asked), torch.empty(4, 3)

@@ -24,9 +24,8 @@ def learning(log: Sequence[Epoch]) -> Figure:
     figure = Figure(figsize=(6.8, 2.7), facecolor="white", layout="constrained")
     loss, validation = figure.subplots(1, 2)
     kept = chosen_epoch(log)
-    of_ratings = kept.rmse is not None
-    plain(loss, "squared error" if of_ratings else "loss (nats)")
-    plain(validation, f"validation {'RMSE' if of_ratings else 'NDCG@10'}")
+    plain(loss, {"RMSE": "squared error", "NDCG@10": "loss (nats)", None: "loss"}[kept.measure])
+    plain(validation, f"validation {kept.measure or ''}".strip())
     _line(loss, {epoch.number: epoch.loss for epoch in log}, POSITIVE, "o", "training")
     held_out = {epoch.number: epoch.validation_loss for epoch in log if epoch.validation_loss is not None}
     if held_out:

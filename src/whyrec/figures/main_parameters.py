@@ -25,7 +25,7 @@ def main_parameters(found: MainParameters, *, most: int = 15) -> Figure:
     drops = [row.drop for row in rows if row.drop is not None]
     figure = Figure(figsize=(7.2 if drops else 4.8, 1.0 + 0.28 * len(rows)), facecolor="white", layout="constrained")
     panels = figure.subplots(1, 2 if drops else 1, sharey=True, squeeze=False)[0]
-    _bars(panels[0], "mean |relevance| (logit)", [row.relevance for row in rows], POSITIVE)
+    _bars(panels[0], "mean |relevance|, in units of the score", [row.relevance for row in rows], POSITIVE)
     if drops:
         _bars(panels[1], f"drop of NDCG@{found.k} when exchanged", drops, NEGATIVE)
     panels[0].set_yticks(range(len(rows)), [short(row.title) for row in rows], parse_math=False)

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from whyrec.interactions import Interactions
-from whyrec.item_weights import ItemWeights, takers_in_common
+from whyrec.item_weights import ItemWeights, largest_of_columns, takers_in_common
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
 
@@ -46,10 +44,4 @@ class ItemKNN(ItemWeights):
         together = takers_in_common(train)
         takers, alpha = together.diagonal().clamp(min=1), self.settings.alpha
         alike = together / (takers[:, None] ** (1 - alpha) * takers**alpha + self.settings.shrink)
-        self.weights.copy_(_nearest(alike.fill_diagonal_(0.0), self.settings.neighbours))
-
-
-def _nearest(alike: Tensor, k: int) -> Tensor:
-    """The k largest numbers of each column, all others 0."""
-    best = alike.topk(min(k, len(alike)), dim=0)
-    return torch.zeros_like(alike).scatter_(0, best.indices, best.values)
+        self.weights.copy_(largest_of_columns(alike.fill_diagonal_(0.0), self.settings.neighbours))

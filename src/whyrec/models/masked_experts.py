@@ -28,7 +28,7 @@ from whyrec.experts import Experts, MatrixExperts
 from whyrec.interactions import Interactions
 from whyrec.lattice import Lattice
 from whyrec.losses import bpr, log_loss, squared
-from whyrec.mixture import PRESETS, Boosting, Preset, Voices, mixed, taught, teaching_weights, undecided
+from whyrec.mixture import PRESETS, Boosting, Preset, Voices, mixed, taught, teaching_weights
 from whyrec.recommender import Inputs, Recommender, Request, UnitKind
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
@@ -40,6 +40,9 @@ _PLAIN: Mapping[Loss, Callable[[Tensor, Tensor], Tensor]] = {
     "squared": squared,
 }
 """Losses of a score, for experts that are added up."""
+
+NUMBERS_OF_A_MIXTURE = 8
+"""What each expert brings to a score while voices are mixed: what it says, its confidence, its doubt, its share ..."""
 
 
 class MaskedExperts(Recommender):
@@ -54,9 +57,10 @@ class MaskedExperts(Recommender):
         each column by itself."""
         subsets: PositiveInt | tuple[tuple[str, ...], ...] | None = None
         """Groups that an expert sees, for each expert; or all subsets of so many groups at most. None: those that hold
-        the first group where that is content, else all of two at most, and the whole."""
+        the content where groups are "content", else all of two at most, and the whole."""
         gate: Literal["boosted", "constant"] = "boosted"
-        """Whether smaller subsets go first, or all experts are added up, which makes the model additive."""
+        """Whether smaller subsets go first, or all experts are added up, which makes the model additive; then it is
+        taught by its score, and `preset`, `posterior` and `lateral` say nothing."""
         preset: Preset = "movielens"
         """How sure an expert counts as, and how it is taught: a variant of the authors'. `movielens` is for what was
         taken or not; ratings, and items that only come before others (`bpr`), go up and down: `library`, `spotify`."""
@@ -86,8 +90,8 @@ class MaskedExperts(Recommender):
         "column_dropout": ("linear", 0.0, 0.5),
         "init_std": ("log", 0.005, 0.5),
     }
-    volume: Tensor | None = None
-    """How loud each expert is, (expert,), where some are turned down."""
+    volume: Tensor
+    """How loud each expert is, (expert,) from 0 to 1; 1 unless it was turned down."""
     scale: Tensor  # the middle of what is said, and how far it goes from there
 
     def make(self, user_count: int, item_count: int) -> None:
@@ -106,6 +110,7 @@ class MaskedExperts(Recommender):
         )
         self.experts = experts if asked.realisation == "list" else MatrixExperts(experts)
         self.register_buffer("scale", torch.tensor([0.0, 1.0]))
+        self.register_buffer("volume", torch.ones(len(self.lattice)))
         if asked.gate == "constant":
             self.intercept = nn.Parameter(torch.zeros(1))
 
@@ -119,7 +124,7 @@ class MaskedExperts(Recommender):
         if self.settings.ratings and train.values is not None:
             middle = float(train.values.mean())
             reach = max(float(train.values.max()) - middle, middle - float(train.values.min()))
-            self.scale.copy_(torch.tensor([middle, reach]))
+            self.scale.copy_(torch.tensor([middle, reach or 1.0]))  # all ratings alike have no reach
 
     @property
     def unit_kinds(self) -> Mapping[str, UnitKind]:
@@ -128,7 +133,8 @@ class MaskedExperts(Recommender):
     def steered(self, volume: Mapping[str, float]) -> Self:
         """The same model, weights shared, with the experts that see a group turned down: 1 leaves them, 0 mutes them.
 
-        An expert is turned down by each of its groups; what is left of the others is shared anew.
+        An expert is turned down by each of its groups, and by each call; what is left of the others is shared anew. A
+        steered model is saved as it is.
         """
         for name, amount in volume.items():
             if name not in self.lattice.groups or not 0 <= amount <= 1:
@@ -136,7 +142,8 @@ class MaskedExperts(Recommender):
                 raise InvalidSetting(f"steered: {name!r}: {amount}: give a group ({known}) a volume from 0 to 1")
         loud = torch.tensor([volume.get(name, 1.0) for name in self.lattice.groups])
         other = copy.copy(self)
-        other.volume = torch.where(self.lattice.holds, loud, 1.0).prod(1)
+        other._buffers = dict(self._buffers)  # the copy shares all else
+        other.volume = self.volume * torch.where(self.lattice.holds, loud, 1.0).prod(1).to(self.volume)
         return other
 
     def unit_title(self, part: str, unit: int, *, user: int, item: int) -> str:
@@ -147,11 +154,11 @@ class MaskedExperts(Recommender):
         return self.settings.column_dropout
 
     def floats_per_user(self, items: int) -> int:
-        return items * max(self.experts.widest, len(self.lattice))
+        return items * max(self.experts.widest, NUMBERS_OF_A_MIXTURE * len(self.lattice))
 
     def floats_to_rank(self) -> tuple[int, int]:
         items, columns = len(self.items), self.columns.units("item")
-        return items * max(columns * self.settings.width, self.experts.widest), self.floats_per_user(items)
+        return items * columns * self.settings.width, self.floats_per_user(items)
 
     def embed(self, request: Request) -> Inputs:
         return self.columns.parts(request)
@@ -179,11 +186,9 @@ class MaskedExperts(Recommender):
         return seen[:, None].expand(-1, present.shape[2])
 
     def undecided(self, inputs: Inputs) -> Tensor:
-        """Where no expert has an opinion, (users, items) bool; never so with a constant gate."""
-        raw = self._raw(inputs)
-        if self.settings.gate == "constant":
-            return torch.zeros(raw.shape[:-1], dtype=torch.bool, device=raw.device)
-        return undecided(torch.tanh(raw), self.lattice.children, self._boosting.confidence)
+        """Where no expert that may be heard has an opinion, (users, items) bool; never so with a constant gate."""
+        voices = self.voices(inputs)
+        return torch.zeros_like(voices.score, dtype=torch.bool) if voices.undecided is None else voices.undecided
 
     def own_loss(self, inputs: Inputs, wanted: Tensor, loss: Loss) -> Tensor:
         """Each expert's own loss, weighed by how unsure its children are; with a constant gate that of the score."""
@@ -212,8 +217,7 @@ class MaskedExperts(Recommender):
 
     def _voices(self, raw: Tensor) -> Voices:
         if self.settings.gate == "constant":
-            loud = torch.ones_like(raw) if self.volume is None else self.volume.to(raw).expand_as(raw)
-            return Voices(raw, loud, self.intercept + self.scale[0])
+            return Voices(raw, self.volume.expand_as(raw), self.intercept + self.scale[0])
         voices = mixed(torch.tanh(raw), self.lattice.children, self._boosting, self.volume)
         if not self.settings.ratings:
             return voices
@@ -234,7 +238,7 @@ class MaskedExperts(Recommender):
             return Lattice.up_to(names, asked)
         if asked is not None:
             return Lattice(names, asked)
-        if self.settings.groups == "content":
+        if self.settings.groups == "content" and names[0] == "content":
             return Lattice.around_first(names)
         pairs = Lattice.up_to(names, 2).subsets
         return Lattice(names, pairs if len(names) <= 2 else (*pairs, names))

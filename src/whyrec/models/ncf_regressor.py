@@ -11,12 +11,12 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from whyrec.dense_network import DROPOUT, Activation, DenseNetwork, weights_of
-from whyrec.rating_vectors import RatingRecommender, rater, side_by_side
-from whyrec.recommender import Inputs, Part, Request, spread, vector
+from whyrec.dense_network import Activation, DenseNetwork, weights_of
+from whyrec.rating_vectors import RatingRecommender, rater
+from whyrec.recommender import Inputs, Request, spread, vector
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.vectors import History
+from whyrec.vectors import History, side_by_side
 
 
 class NCFRegressor(RatingRecommender):
@@ -64,28 +64,18 @@ class NCFRegressor(RatingRecommender):
 
     def make(self, user_count: int, item_count: int) -> None:
         super().make(user_count, item_count)
-        asked = self.settings
-        self.network = DenseNetwork(
-            2 * asked.factors,
-            width=asked.width,
-            depth=asked.depth,
-            activation=asked.activation,
-            batch_norm=asked.batch_norm,
-            dropout=asked.dropout,
-        )
+        self.network = DenseNetwork(2 * self.settings.factors, self.settings)
 
     def floats_per_user(self, items: int) -> int:
         return items * max(2 * self.width, self.settings.width)
 
     def embed(self, request: Request) -> Inputs:
-        dropped = self.network.draw(len(request.users), request.items.shape[1])
-        inputs = super().embed(request)
-        return inputs if dropped is None else {**inputs, DROPOUT: Part.of(dropped)}
+        return self.network.with_dropout(super().embed(request), request)
 
     def score(self, inputs: Inputs) -> Tensor:
-        item, dropped = inputs["item"], inputs.get(DROPOUT)
-        both = side_by_side(rater(inputs), spread(vector(item), item.index))
-        scores: Tensor = self.network(both, None if dropped is None else dropped.values) + self.mean
+        item = inputs["item"]
+        both = side_by_side([rater(inputs), spread(vector(item), item.index)])
+        scores: Tensor = self.network(both, inputs) + self.mean
         return scores
 
     def summary(self) -> str:

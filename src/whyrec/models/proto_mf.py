@@ -108,11 +108,15 @@ class ProtoMF(Recommender):
         )
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Minus how much each prototype is like the nearest of the batch, and each of the batch like its prototype."""
+        """Minus how much each prototype is like the nearest of the batch, and each of the batch like its prototype.
+
+        Whoever stands in the batch more than once counts as often.
+        """
         found = inputs[USER_LIKE].values.new_zeros(())
         for name in (USER_LIKE, ITEM_LIKE):
-            alike = vector(inputs[name]).flatten(0, 1)  # (rows, prototypes)
-            found = found - alike.amax(0).mean() - alike.amax(1).mean()
+            alike, index = vector(inputs[name]), inputs[name].index
+            of_each = spread(alike.amax(2, keepdim=True), index)
+            found = found - alike.amax((0, 1)).mean() - of_each.mean()
         return self.settings.inclusion * found
 
 

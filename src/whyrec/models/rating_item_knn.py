@@ -11,25 +11,20 @@ item chooses the neighbours anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from whyrec.interactions import Interactions
-from whyrec.rating_vectors import centred, values_of
-from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, spread
+from whyrec.rating_neighbours import TINY, NeighbourRecommender, nearest
+from whyrec.recommender import Inputs, Part, Request, spread
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.training import Loss
-
-TINY = 1e-12
-"""Stands in for a length of zero."""
 
 
-class RatingItemKNN(Recommender):
+class RatingItemKNN(NeighbourRecommender):
     """The mean of an item, moved by how somebody rated what is like it."""
 
     @settings
@@ -46,57 +41,34 @@ class RatingItemKNN(Recommender):
         """Past items looked at, the most recent first."""
 
     settings: Settings
-    usual_loss: ClassVar[Loss] = "squared"
+    mean_of: ClassVar[Literal["item"]] = "item"
     search_space: ClassVar[SearchSpace] = {
         "neighbours": ("int", 5, 200),
         "shrink": ("linear", 0.0, 500.0),
         "damping": ("log", 0.01, 10.0),
     }
-    deviations: Tensor  # (items, people), rating less the item's mean, 0 where there is none
-    rated: Tensor  # (items, people) bool
-    means: Tensor  # (items,), the mean of all ratings where an item has none
     alike: Tensor  # (items, items), 0 on the diagonal
 
     def make(self, user_count: int, item_count: int) -> None:
-        self.register_buffer("deviations", torch.zeros(item_count, user_count))
-        self.register_buffer("rated", torch.zeros(item_count, user_count, dtype=torch.bool))
-        self.register_buffer("means", torch.zeros(item_count))
+        super().make(user_count, item_count)
         self.register_buffer("alike", torch.zeros(item_count, item_count))
 
     def solve(self, train: Interactions) -> None:
-        users, items = torch.from_numpy(train.users), torch.from_numpy(train.items)
-        means, left = centred(items, values_of(train), len(self.means))
-        self.means.copy_(means)
-        self.deviations.zero_()[items, users] = left
-        self.rated.zero_()[items, users] = True
+        super().solve(train)
         unit = self.deviations / self.deviations.norm(dim=1, keepdim=True).clamp(min=TINY)
         common = self.rated.to(unit.dtype) @ self.rated.to(unit.dtype).T
         shrunk = unit @ unit.T * common / (common + self.settings.shrink).clamp(min=TINY)
         self.alike.copy_(shrunk.fill_diagonal_(0.0))
 
-    @property
-    def unit_kinds(self) -> Mapping[str, UnitKind]:
-        return {"history": "past item"}
-
-    @property
-    def history_limit(self) -> int:
-        return self.settings.limit
-
-    @property
-    def max_trained_drop(self) -> float:
-        return 1.0  # every part of a history is a history like any other
-
     def floats_per_user(self, items: int) -> int:
         return 2 * items * min(self.settings.limit, len(self.items))
 
     def embed(self, request: Request) -> Inputs:
-        rows, people = request.history.clamp(min=0), request.users.clamp(min=0)[:, None]
-        there = request.in_sight & self.rated[rows, people] & (request.users >= 0)[:, None]
+        rows, (given, there) = request.history.clamp(min=0), self.past_ratings(request)
         items = request.items.expand(len(rows), -1)
-        alike = (
-            self.alike[rows[:, None, :], items[:, :, None]].clamp(min=0) * there[:, None, :]
-        )  # (users, items, length)
-        values = torch.stack([alike * self.deviations[rows, people][:, None, :], alike], dim=-1)
+        likeness = self.alike[rows[:, None, :], items[:, :, None]].clamp(min=0)  # (users, items, length)
+        alike = likeness * there[:, None, :]
+        values = torch.stack([alike * given[:, None, :], alike], dim=-1)
         present = there[:, None, :].expand(alike.shape)
         places, index = request.item_rows()
         return {
@@ -106,12 +78,6 @@ class RatingItemKNN(Recommender):
 
     def score(self, inputs: Inputs) -> Tensor:
         mean, past = inputs["mean"], inputs["history"].values
-        near = past * self._nearest(past[..., 1].detach()).unsqueeze(-1)
+        near = past * nearest(past[..., 1].detach(), self.settings.neighbours).unsqueeze(-1)
         brought, likeness = near.sum(2).unbind(-1)
         return spread(mean.values, mean.index).squeeze(-1) + brought / (likeness + self.settings.damping)
-
-    def _nearest(self, alike: Tensor) -> Tensor:
-        """Which past items speak for each item, (users, items, length) bool."""
-        if alike.shape[-1] == 0:
-            return alike.bool()
-        return alike >= alike.topk(min(self.settings.neighbours, alike.shape[-1]), dim=-1).values[..., -1:]

@@ -12,7 +12,6 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -21,17 +20,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyrec.interactions import Interactions
-from whyrec.rating_vectors import centred, values_of
-from whyrec.recommender import Inputs, Part, Recommender, Request, UnitKind, spread
+from whyrec.rating_neighbours import TINY, NeighbourRecommender, nearest
+from whyrec.rating_vectors import values_of
+from whyrec.recommender import Inputs, Part, Request, spread
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.training import Loss
-
-TINY = 1e-12
-"""Stands in for a length of zero."""
 
 
-class RatingUserKNN(Recommender):
+class RatingUserKNN(NeighbourRecommender):
     """The mean of a user, moved by how people like that user rated the item."""
 
     @settings
@@ -50,42 +46,21 @@ class RatingUserKNN(Recommender):
         """Past items looked at, the most recent first."""
 
     settings: Settings
-    usual_loss: ClassVar[Loss] = "squared"
+    mean_of: ClassVar[Literal["user"]] = "user"
     search_space: ClassVar[SearchSpace] = {
         "neighbours": ("int", 5, 200),
         "among": ("choice", ("raters", "everybody")),
         "damping": ("log", 0.01, 10.0),
     }
-    deviations: Tensor  # (items, people), rating less the giver's mean, 0 where there is none
-    rated: Tensor  # (items, people) bool
-    means: Tensor  # (people,), the mean of all ratings for those who gave none
     mean: Tensor  # (), of all ratings
 
     def make(self, user_count: int, item_count: int) -> None:
-        self.register_buffer("deviations", torch.zeros(item_count, user_count))
-        self.register_buffer("rated", torch.zeros(item_count, user_count, dtype=torch.bool))
-        self.register_buffer("means", torch.zeros(user_count))
+        super().make(user_count, item_count)
         self.register_buffer("mean", torch.zeros(()))
 
     def solve(self, train: Interactions) -> None:
-        users, items, values = torch.from_numpy(train.users), torch.from_numpy(train.items), values_of(train)
-        means, left = centred(users, values, len(self.means))
-        self.mean.copy_(values.mean())
-        self.means.copy_(means)
-        self.deviations.zero_()[items, users] = left
-        self.rated.zero_()[items, users] = True
-
-    @property
-    def unit_kinds(self) -> Mapping[str, UnitKind]:
-        return {"history": "past item"}
-
-    @property
-    def history_limit(self) -> int:
-        return self.settings.limit
-
-    @property
-    def max_trained_drop(self) -> float:
-        return 1.0  # every part of a history is a history like any other
+        super().solve(train)
+        self.mean.copy_(values_of(train).mean())
 
     def floats_per_user(self, items: int) -> int:
         return 2 * max(items, 2) * len(self.users) + len(self.items)
@@ -107,8 +82,7 @@ class RatingUserKNN(Recommender):
     def _past_items(self, request: Request) -> Part:
         """How everybody rated each past item, scaled so that the sum over past items is the correlation."""
         rows, people = request.history.clamp(min=0), request.users.clamp(min=0)[:, None]
-        there = request.in_sight & self.rated[rows, people] & (request.users >= 0)[:, None]  # (users, length)
-        own, scale = self.deviations[rows, people] * there, self._scale(people)
+        (own, there), scale = self.past_ratings(request), self._scale(people)
         if request.compact:
             x = own.new_zeros(len(rows), len(self.items)).scatter_add_(1, rows, own)
             values, present = (x @ self.deviations * scale).unsqueeze(1), there.any(1, keepdim=True)
@@ -136,6 +110,4 @@ class RatingUserKNN(Recommender):
 
     def _nearest(self, alike: Tensor, rated: Tensor) -> Tensor:
         """Who speaks for each user, (users, items | 1, people) bool."""
-        sought = alike * rated if self.settings.among == "raters" else alike
-        last = sought.topk(min(self.settings.neighbours, sought.shape[-1]), dim=-1).values[..., -1:]
-        return sought >= last
+        return nearest(alike * rated if self.settings.among == "raters" else alike, self.settings.neighbours)

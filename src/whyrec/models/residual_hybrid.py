@@ -17,12 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from whyrec.dense_network import DROPOUT, Activation, DenseNetwork
-from whyrec.rating_vectors import RatingRecommender, both_biases, product, rater, side_by_side
-from whyrec.recommender import Inputs, Part, Request, spread, vector
+from whyrec.dense_network import Activation, DenseNetwork
+from whyrec.rating_vectors import RatingRecommender, both_biases, product, rater
+from whyrec.recommender import Inputs, Request, spread, vector
 from whyrec.search_space import SearchSpace
 from whyrec.settings import settings
-from whyrec.vectors import History
+from whyrec.vectors import History, side_by_side
 
 Alpha = Annotated[float, Field(ge=0, le=1)] | Literal["learned"] | None
 
@@ -76,16 +76,8 @@ class ResidualHybrid(RatingRecommender):
 
     def make(self, user_count: int, item_count: int) -> None:
         super().make(user_count, item_count)
-        asked = self.settings
-        self.network = DenseNetwork(
-            2 * asked.factors,
-            width=asked.width,
-            depth=asked.depth,
-            activation=asked.activation,
-            batch_norm=asked.batch_norm,
-            dropout=asked.dropout,
-        )
-        if asked.alpha == "learned":
+        self.network = DenseNetwork(2 * self.settings.factors, self.settings)
+        if self.settings.alpha == "learned":
             self.leaning = nn.Parameter(torch.zeros(1))
 
     def floats_per_user(self, items: int) -> int:
@@ -98,9 +90,7 @@ class ResidualHybrid(RatingRecommender):
         return weight.item() if isinstance(weight, Tensor) else weight
 
     def embed(self, request: Request) -> Inputs:
-        dropped = self.network.draw(len(request.users), request.items.shape[1])
-        inputs = super().embed(request)
-        return inputs if dropped is None else {**inputs, DROPOUT: Part.of(dropped)}
+        return self.network.with_dropout(super().embed(request), request)
 
     def score(self, inputs: Inputs) -> Tensor:
         shares = self.shares(inputs)
@@ -121,11 +111,10 @@ class ResidualHybrid(RatingRecommender):
 
     def _branches(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """What each branch says beyond the mean, (users, items)."""
-        item, dropped = inputs["item"], inputs.get(DROPOUT)
+        item = inputs["item"]
         users, items = (self._apart(one) for one in (rater(inputs), spread(vector(item), item.index)))
         dot = product(users[0], items[0]) + both_biases(inputs)
-        dense = self.network(side_by_side(users[1], items[1]), None if dropped is None else dropped.values)
-        return dot, dense
+        return dot, self.network(side_by_side([users[1], items[1]]), inputs)
 
     def _apart(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """What the dot product and what the network read of vectors."""

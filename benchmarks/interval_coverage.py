@@ -1,6 +1,6 @@
 """How often the report card's 95 % intervals hold the true number, on planted data with 200 users a card.
 
-python benchmarks/coverage.py [--cards 2000]     needs no data; five minutes on one thread
+python benchmarks/interval_coverage.py [--cards 2000]     needs no data; five minutes on one thread
 
 5,000 users of the planted cinema are all the users there are: the report card of all of them says what is true. Then
 2,000 cards of 200 users each are drawn from them with replacement, which is how a card looks at the users it is about;
