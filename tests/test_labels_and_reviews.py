@@ -180,6 +180,22 @@ def test_words_and_what_is_known_without_them_are_the_rating(rated: TextRating) 
     torch.testing.assert_close(alone, why.attribution.relevance["words"], rtol=0, atol=1e-9)
 
 
+def test_a_text_that_says_everything_twice_says_no_more(rated: TextRating) -> None:
+    once, twice = ("a robot at night", "a robot at night a robot at night")
+    column = Column("plot", "text", np.array([once, twice] * 30, dtype=object))
+    again = load_state(TextRating(column="plot", width=4), rated, column)
+    lists = wr.recommend(again, users=[3], k=60, exclude_seen=False)
+    assert float(lists.scores.max() - lists.scores.min()) < 1e-6
+
+
+def load_state(fresh: TextRating, rated: TextRating, column: Column) -> TextRating:
+    """The weights of a model, on other texts."""
+    fresh.build(rated.users, replace(rated.items, columns={column.name: column}))
+    fresh.load_state_dict(rated.state_dict())
+    fresh.known = rated.known
+    return fresh
+
+
 def test_the_same_by_what_was_taken(tmp_path: Path) -> None:
     split = films()
     liked = [one.where(one.values > 3) for one in (split.train, split.test)]

@@ -388,6 +388,38 @@ def test_balanced_weights_make_all_labels_count_alike() -> None:
     model.prepare(rare)
     counts = torch.from_numpy(rare.item_counts).float()
     assert (model.label_weights * counts).tolist() == pytest.approx([len(rare) / 2] * 2)
+    request = wr.Request(torch.tensor([0, 1]), torch.tensor([[0, 1]]), torch.zeros(2, 0, dtype=torch.int64))
+    inputs, wanted = model.embed(request), torch.eye(2)
+    each = torch.nn.functional.cross_entropy(model.score(inputs), torch.tensor([0, 1]), weight=model.label_weights)
+    torch.testing.assert_close(model.own_loss(inputs, wanted, "multinomial"), each)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "dimensions", "positions", "matrix", "flatten"])
+def test_a_text_is_pooled_as_the_definition_says(pooling: str) -> None:
+    data = wr.planted_texts(20)
+    model = PooledWords(width=3, hidden=(4,), max_pieces=8, pooling=pooling, vocabulary=50)
+    model.build(data.users, data.items).prepare(data.interactions)
+    with torch.no_grad():
+        model.weights.normal_()
+        text = "film shaandaar thi film"
+        rows = model.words.rows(torch.tensor([word_key(word) for word in text.split()]))
+        vectors = model.vector.weight[rows]  # (4, 3)
+        weights = torch.ones(4, 3) * (model.weights[:4] if len(model.weights) > 1 else model.weights)
+        pooled = (vectors * weights).mean(0)
+        if pooling == "flatten":
+            pooled = torch.cat([vectors.flatten(), torch.zeros(4 * 3)])
+        wanted = model.layers[1](torch.relu(model.layers[0](pooled)))
+    lists = wr.recommend(model.on([text]), k=2)
+    torch.testing.assert_close(lists.scores[0], wanted[lists.item_rows[0]], rtol=0, atol=1e-6)
+
+
+def test_texts_of_any_length_are_explained_in_blocks(trained: TextModel) -> None:
+    texts = [" ".join(["film", "shaandaar", "thi"] * (1 + (number > 127))) for number in range(131)]
+    model = trained.on(texts)
+    why = wr.explain(model, wr.recommend(model, k=1), wr.LRP())
+    assert why.attribution.relevance["words"].shape == (131, 1, 6)
+    assert [len(why.contributions(row, 0)) for row in (0, 127, 128, 130)] == [3, 3, 6, 6]
+    assert (why.attribution.relevance["words"][0, 0, 3:] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "."])

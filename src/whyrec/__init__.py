@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from whyrec.datasets.movielens import load as movielens
     from whyrec.datasets.ncf import load as ncf
     from whyrec.datasets.planted import load as planted
+    from whyrec.datasets.planted_pictures import load as planted_pictures
     from whyrec.datasets.planted_sessions import load as planted_sessions
     from whyrec.datasets.planted_texts import load as planted_texts
     from whyrec.datasets.skip_sessions import load as skip_sessions
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from whyrec.graph_paths import why_similar
     from whyrec.graph_summary import summarise_graph
     from whyrec.html_report import report
+    from whyrec.image_network import ImageNetwork
     from whyrec.influences import influence
     from whyrec.item_similarity import similar
     from whyrec.label_accuracy import evaluate_labels
@@ -102,6 +104,8 @@ if TYPE_CHECKING:
     from whyrec.recommender import Part, Recommender, Request
     from whyrec.record_store import open_records
     from whyrec.records import reproduce
+    from whyrec.relation_maps import compare_relations, explain_pairs
+    from whyrec.relation_training import fit_relations
     from whyrec.report_card import operator_agreement, verify
     from whyrec.reviews import with_reviews
     from whyrec.self_tests import self_test
@@ -124,6 +128,7 @@ if TYPE_CHECKING:
     from whyrec.tuning import tune
     from whyrec.vectors import History
     from whyrec.verification import Verification
+    from whyrec.visual_relation import VisualRelation
     from whyrec.word_colours import coloured_words
 
 _HOMES = {
@@ -137,6 +142,7 @@ _HOMES = {
     "datasets.movielens": ("movielens",),
     "datasets.ncf": ("ncf",),
     "datasets.planted": ("planted",),
+    "datasets.planted_pictures": ("planted_pictures",),
     "datasets.planted_sessions": ("planted_sessions",),
     "datasets.planted_texts": ("planted_texts",),
     "datasets.skip_sessions": ("skip_sessions",),
@@ -167,6 +173,7 @@ _HOMES = {
     "graph": ("co_rating_graph", "user_item_graph"),
     "graph_paths": ("why_similar",),
     "graph_summary": ("summarise_graph",),
+    "image_network": ("ImageNetwork",),
     "influences": ("influence",),
     "item_similarity": ("similar",),
     "label_accuracy": ("evaluate_labels",),
@@ -199,6 +206,8 @@ _HOMES = {
     "pair_relevance": ("bilrp",),
     "named_inputs": ("Columns", "Patches"),
     "rationales": ("rationale_agreement",),
+    "relation_maps": ("compare_relations", "explain_pairs"),
+    "relation_training": ("fit_relations",),
     "reviews": ("with_reviews",),
     "shares": ("parameter_changes", "parameter_shares"),
     "parameters": ("main_parameters",),
@@ -231,6 +240,7 @@ _HOMES = {
     "vectors": ("History",),
     "report_card": ("operator_agreement", "verify"),
     "verification": ("Verification",),
+    "visual_relation": ("VisualRelation",),
     "word_colours": ("coloured_words",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -260,6 +270,7 @@ __all__ = [
     "FeatureMLP",
     "GradientTimesInput",
     "History",
+    "ImageNetwork",
     "IntegratedGradients",
     "Intrinsic",
     "ItemGraph",
@@ -294,6 +305,7 @@ __all__ = [
     "Training",
     "UserKNN",
     "Verification",
+    "VisualRelation",
     "WhyrecError",
     "__version__",
     "adapt",
@@ -306,6 +318,7 @@ __all__ = [
     "co_rating_graph",
     "coloured_words",
     "compare",
+    "compare_relations",
     "counterfactual",
     "diagnose",
     "erase_from",
@@ -314,7 +327,9 @@ __all__ = [
     "evaluate_ratings",
     "evaluate_skips",
     "explain",
+    "explain_pairs",
     "fit",
+    "fit_relations",
     "fit_skips",
     "fold_in",
     "given",
@@ -334,6 +349,7 @@ __all__ = [
     "parameter_changes",
     "parameter_shares",
     "planted",
+    "planted_pictures",
     "planted_sessions",
     "planted_texts",
     "predict",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +36,16 @@ class Database(Protocol):
         """Let go of it."""
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """Statements of one thread, until they are on disk."""
+
+    statements: Sequence[Statement]
+    changed: int = 0
+    problem: sqlite3.Error | None = None
+    is_written: bool = False
+
+
 class SQLite:
     """One file. What was committed stays when the process is killed, and when the power goes."""
 
@@ -46,18 +58,45 @@ class SQLite:
             file.chmod(0o600)  # records are personal data
             for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on"):
                 self._connection.execute(f"pragma {pragma}")
-            self._lock = threading.Lock()
+            self._lock, self._waiting = threading.Lock(), deque[_Waiting]()
             self.transact([(sql, {}) for sql in (*schema, *NEVER_CHANGED)])
         except sqlite3.Error as wrong:
             raise BadInput(f"{file} cannot hold records: {wrong}; name a new file") from None
 
     def transact(self, statements: Sequence[Statement]) -> int:
-        changed = 0
-        with self._lock, self._connection:
-            self._connection.execute("begin immediate")
-            for sql, values in statements:
-                changed = self._connection.execute(sql, values).rowcount
-        return changed
+        """Threads that come while another writes are written together by the first of them: one wait for the disk."""
+        mine = _Waiting(statements)
+        self._waiting.append(mine)
+        with self._lock:
+            if not mine.is_written:
+                self._write_all()
+        if mine.problem is not None:
+            raise mine.problem
+        return mine.changed
+
+    def _write_all(self) -> None:
+        """Write what waits; what fails is undone by itself and told to whoever sent it."""
+        together = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            with self._connection:
+                self._connection.execute("begin immediate")
+                for one in together:
+                    self._write(one)
+        except sqlite3.Error as wrong:  # nothing was written
+            for one in together:
+                one.problem = one.problem or wrong
+        for one in together:
+            one.is_written = True
+
+    def _write(self, one: _Waiting) -> None:
+        self._connection.execute("savepoint one")
+        try:
+            for sql, values in one.statements:
+                one.changed = self._connection.execute(sql, values).rowcount
+        except sqlite3.Error as wrong:
+            one.problem = wrong
+            self._connection.execute("rollback to one")
+        self._connection.execute("release one")
 
     def query(self, sql: str, values: Values) -> list[Row]:
         with self._lock:
@@ -71,7 +110,7 @@ class SQLite:
 
 
 class ByAddress:
-    """A database that SQLAlchemy reaches by its address, such as postgresql+psycopg://user@host/name."""
+    """A database that SQLAlchemy reaches by its address, such as postgresql+pg8000://user@host/name."""
 
     def __init__(self, address: str, schema: Sequence[str]) -> None:
         try:

@@ -245,8 +245,8 @@ def _joined(pieces: list[Attribution]) -> Attribution:
 def _below(blocks: list[Tensor]) -> Tensor:
     """Blocks of users one below the other; some have fewer units, as texts have words, and nothing in their place."""
     most = [max(sizes) for sizes in zip(*(block.shape[2:] for block in blocks), strict=True)]
-    room = [
-        [end for all_of, own in zip(reversed(most), reversed(block.shape[2:]), strict=True) for end in (0, all_of - own)]
-        for block in blocks
-    ]
-    return torch.cat([F.pad(block, ends) for block, ends in zip(blocks, room, strict=True)])
+    padded = []
+    for block in blocks:
+        missing = [whole - own for whole, own in zip(most, block.shape[2:], strict=True)]
+        padded.append(F.pad(block, [end for more in reversed(missing) for end in (0, more)]))
+    return torch.cat(padded)

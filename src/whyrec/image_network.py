@@ -15,6 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from whyrec.chance import seeded
 from whyrec.errors import BadInput, InvalidSetting
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -27,9 +28,9 @@ SHOWN = 5
 class ImageNetwork(nn.Module):
     """Blocks of 3 x 3 convolutions with pooling behind each, then dense layers; without batch norm.
 
-    `across` is the side of the grid that the dense layers read, 1 to look at the mean of each channel wherever it
-    stands; `hidden` are the widths of the dense layers below the last one, which has `classes` outputs and is left out
-    where that is 0.
+    `across` is the side of the grid of means that the dense layers read, 1 for the largest value of each channel,
+    wherever it stands; `hidden` are the widths of the dense layers below the last one, which has `classes` outputs
+    and is left out where that is 0. Weights are drawn from `seed`.
 
     >>> network = ImageNetwork(((8,), (16, 16)), hidden=(32,))
     >>> network(torch.zeros(2, 3, 16, 16)).shape
@@ -44,6 +45,7 @@ class ImageNetwork(nn.Module):
         classes: int = 0,
         across: int = 1,
         dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if not blocks or not all(blocks) or not hidden or across < 1:
@@ -51,37 +53,39 @@ class ImageNetwork(nn.Module):
                 f"ImageNetwork: blocks={blocks}, hidden={hidden}, across={across}: there is at least one convolution "
                 "in each block, one dense layer, and a grid of 1 x 1"
             )
-        self.features = nn.Sequential(*_convolutions(blocks))
-        self.avgpool = nn.AdaptiveAvgPool2d(across)
-        widths = (blocks[-1][-1] * across**2, *hidden)
-        dense: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            dense += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        if classes:
-            dense.append(nn.Linear(widths[-1], classes))
-        self.classifier = nn.Sequential(*dense)
-        self._up_to = 3 * len(hidden)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                layer.bias.data.zero_()
+        with seeded(seed):
+            self.features = nn.Sequential(*_convolutions(blocks))
+            self.avgpool = nn.AdaptiveAvgPool2d(across) if across > 1 else nn.AdaptiveMaxPool2d(1)
+            widths = (blocks[-1][-1] * across**2, *hidden)
+            dense: list[nn.Module] = []
+            for before, after in pairwise(widths):
+                dense += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+            if classes:
+                dense.append(nn.Linear(widths[-1], classes))
+            self.classifier = nn.Sequential(*dense)
+            self._up_to = 3 * len(hidden)
+            for name, weights in self.named_parameters():
+                if name.endswith("weight"):
+                    nn.init.kaiming_normal_(weights, nonlinearity="relu")
+                else:
+                    nn.init.zeros_(weights)
 
     @classmethod
-    def vgg16(cls, *, classes: int = 1000) -> Self:
+    def vgg16(cls, *, classes: int = 1000, seed: int = 0) -> Self:
         """Configuration D: 13 convolutions, 4096 features of a picture of 224 x 224."""
-        return cls(VGG16, hidden=(4096, 4096), classes=classes, across=7, dropout=0.5)
+        return cls(VGG16, hidden=(4096, 4096), classes=classes, across=7, dropout=0.5, seed=seed)
 
     @classmethod
-    def small(cls, *, width: int = 16, depth: int = 3, features: int = 64) -> Self:
+    def small(cls, *, width: int = 16, depth: int = 3, features: int = 64, seed: int = 0) -> Self:
         """One for small data: `depth` blocks of one convolution, the first `width` wide, each twice the one before."""
         if width < 1 or depth < 1:
             raise InvalidSetting(f"ImageNetwork.small: width={width}, depth={depth}: both are at least 1")
-        return cls([(width * 2**block,) for block in range(depth)], hidden=(features,))
+        return cls([(width * 2**block,) for block in range(depth)], hidden=(features,), seed=seed)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features of pictures: (pictures, 3, height, width) normalised -> (pictures, features), none negative."""
-        found = self.avgpool(self.features(pictures)).flatten(1)
-        for layer in self.classifier[: self._up_to]:
+        found: Tensor = self.avgpool(self.features(pictures)).flatten(1)
+        for layer in list(self.classifier)[: self._up_to]:
             found = layer(found)
         return found
 
@@ -124,7 +128,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         raise BadInput(f"{file}: weights are a .safetensors, .pth or .pt file")
     try:
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file  # noqa: PLC0415
+            from safetensors.torch import load_file
 
             return load_file(file)
         found = torch.load(file, map_location="cpu", weights_only=True)

@@ -5,6 +5,7 @@ Sections follow Mitchell et al. 2019, Model cards for model reporting. What nobo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +156,7 @@ def _metrics(found: dict[str, Any] | None) -> list[str]:
 
 def _cell(estimate: dict[str, Any]) -> str:
     value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    return f"{value:.3f}" if low != low or low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}" if low is None or math.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _shares(found: dict[str, Any] | None) -> list[str]:

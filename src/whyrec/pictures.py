@@ -111,7 +111,7 @@ def read_pictures(
 
 def read_picture(path: Path | str, size: int) -> Tensor:
     """One picture in a white square, (3, size, size) uint8."""
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:
@@ -119,7 +119,7 @@ def read_picture(path: Path | str, size: int) -> Tensor:
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such picture; leave its product out, or add the file") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise BadInput(f"{path}: this cannot be read as a picture; copy it again, or leave it out ({problem})") from None
+        raise BadInput(f"{path}: this cannot be read as a picture; copy it again or leave it out ({problem})") from None
     ground = Image.new("RGBA", upright.size, (*WHITE, 255))
     flat = Image.alpha_composite(ground, upright).convert("RGB")
     square = ImageOps.pad(flat, (size, size), method=Image.Resampling.BILINEAR, color=WHITE)

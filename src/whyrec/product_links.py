@@ -1,4 +1,4 @@
-"""Which products go together: links of one or several relations, for somebody or for everybody, and what they look like.
+"""Which products go together: links of one or several relations, for somebody or everybody, and what they look like.
 
 A link says that people who viewed, or bought, one product did so with another. There are no links that say no, so pairs
 that nobody linked stand in for them, drawn at random, as many as there are links (McAuley et al. 2015, Image-based
@@ -24,7 +24,7 @@ ALSO_VIEWED, BUY_AFTER_VIEWING, ALSO_BOUGHT, BOUGHT_TOGETHER = RELATIONS = (
     "also_bought",
     "bought_together",
 )
-"""Those of the large shops: the first two are between things that replace each other, the others complete each other."""
+"""Those of the large shops: the first two link what replaces each other, the others what completes each other."""
 
 NOBODY = Catalog(Vocabulary((), kind="user"))
 
@@ -86,7 +86,8 @@ class ProductLinks:
     def place_of(self, relation: str) -> int:
         """Where a relation stands among `relations`."""
         if relation not in self.relations:
-            raise InvalidSetting(f"{self.name}: there is no relation {relation!r}; there are {', '.join(self.relations)}")
+            known = ", ".join(self.relations)
+            raise InvalidSetting(f"{self.name}: there is no relation {relation!r}; there are {known}")
         return self.relations.index(relation)
 
     @property
@@ -119,11 +120,11 @@ def split_links(links: ProductLinks, *, validation: float = 0.1, test: float = 0
     """Part links 80 : 10 : 10 at random: by scene where links have scenes, else by pair of products.
 
     A pair is in one part only, with all its relations and in either direction. Of scenes the rooms are parted, and a
-    pair that stands in rooms of several parts belongs to the first of train, validation and test, so that no room that
-    is judged by was learned from.
+    pair that stands in rooms of several parts belongs to the first of train, validation and test; its other rooms are
+    left out, so that no room that is judged by was learned from. A link that stands there twice is counted once.
     """
     if not (0 <= validation < 1 and 0 < test < 1 and validation + test < 1):
-        raise InvalidSetting(f"validation={validation}, test={test}: shares from 0 to 1 that leave something to train on")
+        raise InvalidSetting(f"validation={validation}, test={test}: shares from 0 to 1 that leave some to train on")
     pair = link_keys(links.query, links.item, np.zeros_like(links.query), len(links.looks))
     group = pair if links.scene is None else links.scene
     names, place = np.unique(group, return_inverse=True)
@@ -132,9 +133,7 @@ def split_links(links: ProductLinks, *, validation: float = 0.1, test: float = 0
     pairs, at = np.unique(pair, return_inverse=True)
     first = np.full(len(pairs), 2)
     np.minimum.at(first, at, part)
-    lone = np.zeros(len(links), dtype=bool)
-    lone[np.unique(_with_user(links), return_index=True)[1]] = True
-    parts = [links.where((first[at] == one) & lone) for one in range(3)]
+    parts = [_each_once(links.where((first[at] == one) & (part == one))) for one in range(3)]
     what = "pair of products" if links.scene is None else "room"
     how = f"{1 - validation - test:.0%} / {validation:.0%} / {test:.0%} at random by {what}, seed {seed}"
     return LinkSplit(parts[0], parts[1], parts[2], how)
@@ -161,7 +160,7 @@ def unlinked(links: ProductLinks, known: ProductLinks, *, seed: int = 0) -> Prod
         if not wrong.any():
             return replace(links, query=query, item=item, scene=None)
         query[wrong], item[wrong] = chance.integers(0, count, (2, int(wrong.sum())))
-    raise BadInput(f"{links.name}: nearly all pairs of its {count:,} products are linked, so none are left to tell from")
+    raise BadInput(f"{links.name}: nearly all pairs of its {count:,} products are linked, so none are left to tell")
 
 
 def link_keys(query: Rows, item: Rows, relation: Rows, count: int) -> Rows:
@@ -171,6 +170,7 @@ def link_keys(query: Rows, item: Rows, relation: Rows, count: int) -> Rows:
     return found
 
 
-def _with_user(links: ProductLinks) -> Rows:
-    found: Rows = (links.members + 1) * (len(links.relations) * len(links.looks) ** 2) + links.keys
-    return found
+def _each_once(links: ProductLinks) -> ProductLinks:
+    """Links without those that stand there twice, in their order."""
+    names = (links.members + 1) * (len(links.relations) * len(links.looks) ** 2) + links.keys
+    return links.where(np.sort(np.unique(names, return_index=True)[1]))

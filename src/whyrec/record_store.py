@@ -116,7 +116,7 @@ class RecordStore:
 
 
 def open_records(place: str | Path) -> RecordStore:
-    """The records in a file, made where there is none, or at an address such as postgresql+psycopg://host/name."""
+    """The records in a file, made where there is none, or at an address such as postgresql+pg8000://host/name."""
     database = ByAddress(str(place), SCHEMA) if "://" in str(place) else SQLite(Path(place), SCHEMA)
     return RecordStore(database)
 

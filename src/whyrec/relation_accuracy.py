@@ -34,7 +34,7 @@ class RelationAccuracy:
         )
 
 
-def relation_accuracy(
+def evaluate_relations(
     model: VisualRelation, links: ProductLinks, known: ProductLinks | None = None, *, seed: int = 0
 ) -> RelationAccuracy:
     """The share of pairs told right, half of them linked and half drawn at random: McAuley et al. 2015, section 4.1.

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from whyrec.chance import seeded
 from whyrec.errors import BadInput, InvalidSetting, WhyrecError
 from whyrec.product_links import ProductLinks, unlinked
-from whyrec.relation_accuracy import relation_accuracy
+from whyrec.relation_accuracy import evaluate_relations
 from whyrec.training import Epoch, Training, chosen_epoch
 from whyrec.visual_relation import USUALLY, VisualRelation
 
@@ -54,7 +54,12 @@ def fit_relations(
     lesson = _Lesson(model, train, validation, everything, training, frozen or model.network is None)
     model.log = lesson.learned(watchers)
     model.trained_by = training
-    return model.eval()
+    model.eval().settle_usual()
+    return model
+
+
+CENTRED = 0.1
+"""How hard the middle of all products is kept at zero: distances do not see where it is, explanations of a match do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +77,7 @@ class _Lesson:
         """Train in place; the weights are those of the chosen epoch."""
         model, training = self.model, self.training
         table = model.looked().table if self.frozen else None
-        learning = [
-            one for name, one in model.named_parameters() if not (self.frozen and name.startswith("network."))
-        ]
+        learning = [one for name, one in model.named_parameters() if not (self.frozen and name.startswith("network."))]
         optimizer = torch.optim.AdamW(learning, lr=training.learning_rate, weight_decay=training.weight_decay)
         best, log = dict[str, Tensor](), tuple[Epoch, ...]()
         with seeded(training.seed, training.device):
@@ -96,18 +99,19 @@ class _Lesson:
         for part in order.split(self.training.batch_size):
             optimizer.zero_grad()
             rows = part.numpy()
-            loss = F.softplus(-self._scores(self.train.where(rows), table)).mean()
-            loss = loss + F.softplus(self._scores(others.where(rows), table)).mean()
-            loss.backward()
+            linked, common = self._scores(self.train.where(rows), table)
+            apart, _ = self._scores(others.where(rows), table)
+            loss = (F.softplus(-linked).mean() + F.softplus(apart).mean()) / 2
+            (loss + CENTRED * common).backward()
             optimizer.step()
-            lost.append(loss.detach() / 2)
+            lost.append(loss.detach())
         epoch = Epoch(number, _finite(lost, model), None, time.perf_counter() - started)
         if self.validation is None or not len(self.validation):
             return epoch
-        return replace(epoch, validation=relation_accuracy(model.eval(), self.validation, self.known).mean)
+        return replace(epoch, validation=evaluate_relations(model.eval(), self.validation, self.known).mean)
 
-    def _scores(self, links: ProductLinks, table: Tensor | None) -> Tensor:
-        """Scores of pairs, (pairs,), each picture looked at once."""
+    def _scores(self, links: ProductLinks, table: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scores of pairs, (pairs,), each picture looked at once; and how much all have in common, 0 to 1."""
         model, device = self.model, self.model.device
         query, item, relation, user = (
             torch.from_numpy(one).to(device) for one in (links.query, links.item, links.relation, links.members)
@@ -118,21 +122,37 @@ class _Lesson:
             first, second = seen[places[: len(query)]], seen[places[len(query) :]]
         else:
             first, second = table[query], table[item]
-        return model.threshold[relation] - model.distance(first, second, relation, user)
+        one, other = model.directions(first, relation), model.directions(second, relation)
+        far = ((one - other).square() * model.care(user)).sum(-1)
+        common = [_common(torch.cat([one, other])[relation.repeat(2) == each]) for each in relation.unique().tolist()]
+        return model.threshold[relation] - far, torch.stack(common).mean()
 
     @torch.no_grad()
     def _settle_scale(self, table: Tensor | None) -> None:
-        """Make distances between pairs of no link 1 on average, whatever the scale of the features."""
+        """Compare what differs, and make distances between pairs of no link 1 on average, whatever features' scale.
+
+        Directions start at right angles to what all pictures have in common.
+        """
+        if self.model.settings.rank is not None:
+            seen = self.model.seen() if table is None else table
+            common = F.normalize(seen.mean(0), dim=0)
+            self.model.projection.sub_(common[:, None] * (common @ self.model.projection).unsqueeze(-2))
         some = self.train.where(torch.randperm(len(self.train))[:256].numpy())
         drawn = replace(unlinked(some, self.known, seed=self.training.seed), user=None)
         model, thresholds = self.model, self.model.threshold
-        far = (thresholds[torch.from_numpy(drawn.relation)] - self._scores(drawn, table)).mean()
+        far = (thresholds[torch.from_numpy(drawn.relation)] - self._scores(drawn, table)[0]).mean()
         if not far > 0:
             raise WhyrecError("all pictures look the same to the network; check its weights and the pictures")
         if model.settings.rank is None:
-            model.log_weights -= far.log()
+            model.log_weights.sub_(far.log())
         else:
-            model.projection /= far.sqrt()
+            model.projection.div_(far.sqrt())
+
+
+def _common(directions: Tensor) -> Tensor:
+    """The squared length of the mean over the mean squared length, from 0 to 1; (products, direction) -> one number."""
+    found: Tensor = directions.mean(0).square().sum() / directions.square().sum(1).mean().clamp(min=1e-12)
+    return found
 
 
 def _together(train: ProductLinks, validation: ProductLinks | None) -> ProductLinks:

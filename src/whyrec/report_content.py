@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from markupsafe import Markup
 import numpy as np
 import torch
+from markupsafe import Markup
 
 from whyrec import __version__, kinds
 from whyrec.comparison import Comparison, compare

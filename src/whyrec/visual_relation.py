@@ -1,4 +1,4 @@
-"""Which products go together by their looks: a network looks at both pictures, and a distance for each relation decides.
+"""Which products go together by their looks: a network looks at both pictures, a distance for each relation decides.
 
     score = threshold_r - d_r(a, b),      probability = sigmoid(score)      (a shifted sigmoid)
 
@@ -65,6 +65,8 @@ class VisualRelation(Recommender):
     relations: tuple[str, ...]
     people: Catalog
     """Whose links it learned from."""
+    usual: Tensor
+    """What the network says of products on average, (features,): a match is what two have beyond that."""
     asked: int = 0
     """Which relation is asked about."""
     whose: int = -1
@@ -101,6 +103,7 @@ class VisualRelation(Recommender):
         else:
             self.projection = nn.Parameter(torch.randn(relations, width, rank) / (width * rank) ** 0.5)
         self.threshold = nn.Parameter(torch.ones(relations))
+        self.register_buffer("usual", torch.zeros(width))
         if self.settings.personal:
             self.tastes = nn.Parameter(torch.zeros(len(self.people) + 1, rank or width))  # the last one is nobody's
 
@@ -136,6 +139,10 @@ class VisualRelation(Recommender):
             return self.table
         rows = torch.arange(len(self.looks), device=self.device).split(BLOCK)
         return torch.cat([self.features(self.looks.of(part).to(self._numbers)) for part in rows])
+
+    def settle_usual(self) -> None:
+        """Keep in `usual` the mean of what the network says of all products; `fit_relations` does so at its end."""
+        self.usual.copy_(self.seen().mean(0))
 
     def features(self, seen: Tensor) -> Tensor:
         """What the network says of pictures, (pictures, features); features stay as they are."""
@@ -245,7 +252,7 @@ class VisualRelation(Recommender):
     def require_looks(self) -> Pictures:
         """The pictures that it looks at; raises `NotApplicable` where it was given features."""
         if isinstance(self.looks, Features):
-            raise NotApplicable("this VisualRelation was given features and no pictures, so there are no pixels to show")
+            raise NotApplicable("this VisualRelation was given features and no pictures, so there is no pixel to show")
         return self.looks
 
     @property

@@ -67,6 +67,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "It took too long"},
 }
 
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""What the explorer may do: ask this service. Drawings become PNG by way of a data address."""
+
 api = APIRouter(responses=PROBLEMS)
 Search = Annotated[str, Query(max_length=200, description="Part of a title or an id.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -191,8 +194,9 @@ async def metrics(request: Request) -> Response:
 
 @api.get("/", include_in_schema=False)
 async def front_page() -> Response:
-    """The first page of `web/`."""
-    return Response((resources.files("whyrec") / "web" / "index.html").read_bytes(), media_type="text/html")
+    """The explorer: the first page of `web/`."""
+    page = (resources.files("whyrec") / "web" / "index.html").read_bytes()
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 async def _answered(request: Request, method: Callable[..., Any], *values: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
@@ -23,8 +24,11 @@ from matplotlib.text import Text
 
 from whyrec import kinds
 from whyrec.additive_terms import AdditiveShapes, Shape
+from whyrec.attribution import Ledger
+from whyrec.dataset import Catalog
 from whyrec.diagnosis import Cluster, Diagnosis, Leaning
 from whyrec.errors import InvalidSetting, NotApplicable
+from whyrec.explained_words import WordRelevance
 from whyrec.explanation import Contribution
 from whyrec.figures.bars import bars
 from whyrec.figures.by_epoch import by_epoch
@@ -39,17 +43,21 @@ from whyrec.figures.main_parameters import main_parameters
 from whyrec.figures.removal import removal
 from whyrec.figures.session_table import session_table
 from whyrec.figures.waterfall import waterfall
+from whyrec.interactions import Vocabulary
 from whyrec.item_places import OTHER, ItemPlaces
 from whyrec.method_table import SideBySide
 from whyrec.neighbourhoods import Neighbourhood
 from whyrec.parameters import MainParameter, MainParameters
+from whyrec.recommendations import Recommendations
+from whyrec.related_products import RelatedProducts
+from whyrec.relation_maps import PatchPairs, RelationMaps
+from whyrec.relation_survival import ORDERS, RelationSurvival
 from whyrec.report_card import ReportCard
 from whyrec.skip_reasons import SessionReasons
 from whyrec.standings import Contest, Entry, Floor, Leaderboard, Standing
 from whyrec.statistics import Estimate
 from whyrec.training import Epoch
 from whyrec.verification import Verification
-from whyrec.explained_words import WordRelevance
 
 HOSTILE = '</text><script>alert("$_$")</script> & \x07'
 SVG = "{http://www.w3.org/2000/svg}"
@@ -165,8 +173,45 @@ def lines() -> list[WordRelevance]:
     return [WordRelevance(words, amounts * size, f"lrp_$_$ {size}", "logit", 0, HOSTILE, 1.5) for size in (1.0, 0.5)]
 
 
+def pair_maps() -> RelationMaps:
+    amounts = torch.linspace(-1.0, 2.0, 2 * 2 * 8 * 8, dtype=torch.float64).view(2, 2, 8, 8)
+    pixels = torch.arange(2 * 2 * 3 * 64).remainder(256).view(2, 2, 3, 8, 8).to(torch.uint8)
+    one = torch.ones(2, dtype=torch.float64)
+    names = ((HOSTILE, "Nine Lanterns"), ("The Brass Orchard", HOSTILE))
+    places = torch.tensor([[0, 1], [2, 0]])
+    ledger = Ledger(*torch.zeros(5, 2, 1, dtype=torch.float64))
+    return RelationMaps(HOSTILE, "match", names, places, amounts[:, 0], amounts[:, 1], one, one, ledger, pixels)
+
+
+def matched_patches() -> PatchPairs:
+    maps = pair_maps()
+    table = torch.linspace(-1.0, 2.0, 32, dtype=torch.float64).view(2, 2, 2, 2, 2)
+    return PatchPairs(HOSTILE, maps.pairs, maps.rows, table, maps.score, maps.pictures)
+
+
+def related() -> RelatedProducts:
+    maps = pair_maps()
+    catalog = Catalog(Vocabulary(["a", "b", "c"], kind="product"), (HOSTILE, "Nine Lanterns", "The Brass Orchard"))
+    lists = Recommendations(
+        catalog, catalog, torch.tensor([0]), torch.tensor([[1, 2]]), torch.tensor([[1.5, -0.5]]), torch.zeros(1, 0)
+    )
+    pixels = dict(zip(("a", "b", "c"), maps.pictures[:, 0].repeat(2, 1, 1, 1)[:3], strict=True))
+    return RelatedProducts("a", HOSTILE, {HOSTILE: lists}, pixels, {HOSTILE: maps})
+
+
+def surviving() -> RelationSurvival:
+    falling = np.linspace(1.0, -1.0, 9)
+    scores = {order: falling * size for order, size in zip(ORDERS, (2.0, 1.0, 0.5), strict=True)}
+    left = {order: {HOSTILE: np.linspace(1.0, 0.0, 9), "none": np.linspace(0.0, 1.0, 9)} for order in ORDERS}
+    return RelationSurvival(HOSTILE, 20, 4, "query", np.linspace(0.0, 1.0, 9), scores, left)
+
+
 EXAMPLES: dict[Any, Callable[[], Any]] = {
     Sequence[WordRelevance]: lines,
+    Mapping[str, RelationMaps]: lambda: {HOSTILE: pair_maps(), "also_bought": pair_maps()},
+    PatchPairs: matched_patches,
+    RelatedProducts: related,
+    RelationSurvival: surviving,
     ItemPlaces: item_points,
     Neighbourhood: item_and_neighbours,
     SessionReasons: session,
@@ -210,7 +255,9 @@ def test_its_svg_is_whole_and_runs_nothing(draw: Callable[[], Figure]) -> None:
     root = ET.fromstring(svg_of(draw()))  # noqa: S314 (our own drawing)
     tags = {element.tag for element in root.iter()}
     assert root.tag == f"{SVG}svg"
-    assert not {tag for tag in tags if tag.lower().endswith(("script", "foreignobject", "image"))}
+    assert not {tag for tag in tags if tag.lower().endswith(("script", "foreignobject"))}
+    for picture in root.iter(f"{SVG}image"):  # pixels stand in the file itself; nothing is fetched
+        assert picture.attrib["{http://www.w3.org/1999/xlink}href"].startswith("data:image/png;base64,")
     assert not {name for element in root.iter() for name in element.attrib if name.lower().startswith("on")}
 
 

@@ -89,7 +89,7 @@ SMALL: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     ),
     "text_classifier": (
         {"width": 16, "layers": 1, "vocabulary": 20, "max_pieces": 8, "word_dropout": 0.1},
-        {"width": 16, "layers": 1, "vocabulary": 20, "max_pieces": 5, "word_dropout": 0.1, "architecture": "distilbert"},
+        {"width": 16, "layers": 1, "vocabulary": 20, "max_pieces": 5, "word_dropout": 0.1, "architecture": "roberta"},
     ),
     "text_rating": (
         {"width": 8, "vocabulary": 20, "max_pieces": 6, "word_dropout": 0.1, "init_std": 0.3},

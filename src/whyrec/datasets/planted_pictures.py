@@ -21,7 +21,7 @@ from whyrec.product_links import RELATIONS, MotifTruth, ProductLinks
 CELL = 8
 """Pixels of the side of a cell."""
 
-ACROSS = 4
+ACROSS = 3
 """Cells of the side of a picture."""
 
 MARKED = 0.5
@@ -44,9 +44,9 @@ FAMILIES = (
         ("....##", "....##", "....##", "....##", "######", "######"),
     ),
     (
-        ("##....", "##....", "##....", "##....", "######", "######"),
+        ("......", "######", "######", "######", "######", "......"),
         ("######", "######", "..##..", "..##..", "..##..", "..##.."),
-        ("######", "##..##", "##..##", "......", "......", "######"),
+        ("##..##", ".####.", "..##..", "..##..", ".####.", "##..##"),
     ),
 )
 """Motifs of each family, six pixels square."""
@@ -69,14 +69,14 @@ def load(
     spurious: bool = False,
     seed: int = 0,
 ) -> ProductLinks:
-    """Pictures of 32 x 32 pixels and all their links, with masks of what causes them in `truth`.
+    """Pictures of 24 x 24 pixels and all their links, with masks of what causes them in `truth`.
 
     At most `links` of each relation where that is given; some pairs that nobody linked then go together all the same.
     Nothing is read or fetched; everything follows from `seed`.
 
     >>> made = load(pictures=50, links=20)
     >>> made.counts()["also_bought"], made.looks.pixels.shape, made.truth.causes.shape
-    (20, torch.Size([50, 3, 32, 32]), torch.Size([4, 50, 32, 32]))
+    (20, torch.Size([50, 3, 24, 24]), torch.Size([4, 50, 24, 24]))
     """
     families = len(relations)
     if not 1 <= families <= len(FAMILIES) or len(set(relations)) != families:
