@@ -100,7 +100,8 @@ def chosen(split: wr.Split, base: dict[str, Any]) -> tuple[dict[str, Any], list[
 def in_folds(data: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """RMSE and MAE of each fold, and over the ratings of all folds, with intervals over users."""
     found = [
-        wr.evaluate_ratings(fitted(split, settings), split, baselines=()) for split in wr.k_fold(data, folds=FOLDS, validation=0.1)
+        wr.evaluate_ratings(fitted(split, settings), split, baselines=())
+        for split in wr.k_fold(data, folds=FOLDS, validation=0.1)
     ]
     sums = np.zeros((len(data.users), 3))
     for one in found:

@@ -26,9 +26,9 @@ from record import DATA, recorded
 from torch import Tensor, nn
 
 import whyrec as wr
+from whyrec.epochs import step
 from whyrec.lazy_adam import LazyAdam
 from whyrec.objectives import Pairs
-from whyrec.epochs import step
 
 NEGATIVES = 4
 SIZES = {256: (51, 300), 16_384: (3277, 20)}

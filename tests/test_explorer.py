@@ -227,6 +227,14 @@ def test_two_methods_stand_side_by_side_with_their_agreement(page: Any, address:
     assert number(re.findall(r"correlation (\S+)", text)[0]) == pytest.approx(expected, abs=0.006)
 
 
+def test_agreement_shares_the_ranks_of_ties_as_the_library_does(page: Any) -> None:
+    first, second = [1.0, 1.0, 2.0, 3.0, -1.0], [0.5, 2.0, 2.0, 2.0, 1.0]
+    there = torch.ones(1, 5, dtype=torch.bool)
+    expected = float(spearman(torch.tensor([first]), torch.tensor([second]), there))
+    found = page.evaluate("pair => import('/web/agreement.js').then(one => one.spearman(...pair))", [first, second])
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_contrast_is_about_the_lead_over_the_other_item(page: Any, address: str) -> None:
     first, second = listed(address)["items"][:2]
     page.get_by_label("Rather than").select_option(second["item"])

@@ -139,7 +139,7 @@ def test_what_cannot_be_folded_in_says_so() -> None:
         wr.fold_in(built("mf"))
     with pytest.raises(NotApplicable, match="not trained by it"):
         wr.fold_in(trained(loss="bpr"))
-    with pytest.raises(NotApplicable, match=r"call whyrec\.fold_in\(model\) first"):
+    with pytest.raises(NotApplicable, match=r"call whyrec\.fold_in\(model\), or train it"):
         wr.recommend(trained(), history=["egg"])
     with pytest.raises(InvalidSetting, match="factors"):
         FoldedIn()

@@ -48,6 +48,7 @@ def reasons_of(brought: list[float], card: Card | None = None, **settings: int) 
         ([1.0], {"p0"}),
         ([1.0, 1.0, 1.0], {"p0", "p1", "p2"}),
         ([0.0, 0.0], set()),
+        ([], set()),
     ],
 )
 def test_a_reason_is_a_unit_that_is_missed_more_than_a_random_one(brought: list[float], named: set[str]) -> None:

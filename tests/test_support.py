@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from functools import cache
 
@@ -39,7 +40,12 @@ def test_what_it_says_happens(model: str, name: str) -> None:
     for answer in answers:
         with nullcontext() if answer.can else pytest.raises((WhyrecError, RuntimeError)) as refused:
             wr.explain(recommender, lists, kinds.load("explainers", name)(), parts=answer.parts or None)
-        assert answer.can or (refused is not None and str(refused.value).splitlines()[0] == answer.reason)
+        assert answer.can or (refused is not None and of_any_shape(str(refused.value)) == of_any_shape(answer.reason))
+
+
+def of_any_shape(reason: str) -> str:
+    """The first line without shapes: what is supported is tried on a list of its own."""
+    return re.sub(r"\(\d+(, \d+)*\)", "(...)", reason.splitlines()[0])
 
 
 @pytest.mark.parametrize("model", MODELS)

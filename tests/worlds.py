@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from whyrec import kinds
 from whyrec.calls import Plan
-from whyrec.dataset import Catalog, Dataset
+from whyrec.dataset import Catalog, Column, Dataset
 from whyrec.errors import NotApplicable, NotExplainableByMasking
 from whyrec.explainers.intrinsic import Intrinsic
 from whyrec.explainers.lrp import LRP
@@ -43,10 +43,13 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "biased_mf": {"factors": 4},
     "masked_experts": {"width": 4, "hidden": (6,)},
     "ncf_regressor": {"factors": 4, "width": 8},
+    "pooled_words": {"width": 4, "hidden": (6,), "vocabulary": 20},
     "proto_mf": {"factors": 4, "user_prototypes": 3, "item_prototypes": 3},
     "rating_item_knn": {"damping": 0.5},
     "rating_user_knn": {"damping": 0.5},
     "residual_hybrid": {"factors": 3, "width": 8},
+    "text_classifier": {"width": 8, "layers": 1, "heads": 2, "vocabulary": 20, "max_pieces": 8},
+    "text_rating": {"width": 4, "vocabulary": 20, "max_pieces": 6},
 }
 """Settings that fit the pantry: with more factors than items iALS solves every score to zero, but for rounding, long
 vectors of random numbers look at one token alone, all sets of factors can be tried of short ones, and where
@@ -116,6 +119,18 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 """Settings with which a model takes steps that it does not take as it comes: name -> model, settings."""
 
 
+OF_TEXT = ("pooled_words", "text_classifier", "text_rating")
+"""Models that read words of users or items."""
+
+
+def with_texts(people: Catalog) -> Catalog:
+    """The same rows with three or four words each."""
+    words = ("plain", "dark", "very", "sweet", "old")
+    lines = [" ".join(words[(row + step) % 5] for step in range(3 + row % 2)) for row in range(len(people))]
+    texts = Column("text", "text", np.array(lines, dtype=object))
+    return Catalog(people.vocabulary, people.titles, {**people.columns, "text": texts})
+
+
 def built(
     name: str,
     *,
@@ -127,7 +142,10 @@ def built(
     data = split()
     family, usual = VARIANTS.get(name, (name, SMALL.get(name, {})))
     model: Recommender = kinds.load("models", family)(**(values or usual))
-    model.build(data.dataset.users, data.dataset.items, seed=seed).to(dtype)
+    users, items = data.dataset.users, data.dataset.items
+    if family in OF_TEXT:
+        users, items = with_texts(users), with_texts(items)
+    model.build(users, items, seed=seed).to(dtype)
     model.known = data.train
     return with_random_weights(model, seed=seed)
 

@@ -128,6 +128,8 @@ def _passed(players: Players, relevance: dict[str, Tensor], most: int, seed: int
     """Which players are reasons, (users, items, players) bool, and how far the target falls without each."""
     drops = players.single_drops()
     there = players.present
+    if not there.shape[-1]:  # nobody has a past
+        return there, drops
     noise = (drops.square().sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)).sqrt()
     candidates = _largest(players.join(relevance).masked_fill(~there, -torch.inf), most)
     passed = candidates & (drops > 0) & (drops >= noise * (1 - ROUNDING)) & _lifted(players).unsqueeze(-1)

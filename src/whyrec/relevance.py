@@ -182,11 +182,11 @@ class Relevance(TorchFunctionMode):
         return result
 
     def _passed(self, call: Call, output: Any) -> Any:
-        rearranged = call.function in REARRANGES
+        rearranged, given = call.function in REARRANGES, {id(one) for one in call.operands()}
         for place, tensor in enumerate(opened((output,))):
             if isinstance(tensor, Tensor) and tensor.requires_grad:  # c.expand_as(live) is a constant
                 self._live[id(tensor)] = tensor
-                if rearranged and id(tensor) not in self.origins.leaves:
+                if rearranged and id(tensor) not in given:  # dropout at rest hands on what it was given
                     self.origins.made[id(tensor)] = call, place
         return output
 

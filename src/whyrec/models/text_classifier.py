@@ -66,7 +66,7 @@ class TextClassifier(TextModel):
     network: Any
     """The network of Hugging Face, as it stands."""
     search_space: ClassVar[SearchSpace] = {
-        "width": ("choice", (32, 64, 128)),
+        "width": ("choice", (32, 48, 64, 96)),
         "layers": ("int", 1, 4),
         "word_dropout": ("linear", 0.0, 0.8),
     }
